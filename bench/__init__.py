@@ -1,0 +1,1 @@
+"""Speed as a ratio to a direct connection, an empty relay and pgbouncer."""

@@ -1,0 +1,137 @@
+"""Every question the agent asks of its memory.  SQLite by default, PostgreSQL when shared.
+
+``Store`` is the whole list; ``sql.py`` is the one implementation, on both databases.  Each state
+change is one conditional update that says whether it won: never read, then write.
+
+All methods raise ``StoreAway`` where the database cannot be reached, and nothing else of its kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from hoopcore.model import (
+    AuditEvent,
+    Decision,
+    Grant,
+    GrantState,
+    Principal,
+    Request,
+    RequestState,
+    Session,
+    Time,
+    Vote,
+)
+
+
+class StoreAway(Exception):
+    """The store cannot be asked now.  Who needs an answer gets a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An agent token; only its SHA-256 is kept."""
+
+    hash: str
+    principal: str
+    issued: Time
+    expires: Time
+    identity_until: Time  # max_age after the last successful sign-in or renewal
+    key: str  # fingerprint of the SSH key that proved itself when it was issued
+    uid: int | None = None  # of the first local process that used it; nobody else may
+    revoked: bool = False
+
+
+class Store(Protocol):
+    async def close(self) -> None: ...
+
+    # The highest wall time ever seen; a clock below it has been turned back.
+    async def highest_time(self, now: Time) -> Time: ...
+
+    # --- identity
+    async def put_principal(self, principal: Principal, now: Time) -> None: ...
+    async def principal(self, id: str) -> Principal | None: ...
+    async def principals(self, ids: Sequence[str]) -> dict[str, Principal]: ...
+    async def principals_in(self, groups: Sequence[str]) -> list[Principal]: ...
+    async def use_id_token(self, hash: str, expires: Time, now: Time) -> bool:
+        """True once per hash; False for ever after (until it has expired)."""
+        ...
+
+    async def add_token(self, token: Token) -> None: ...
+    async def token(self, hash: str) -> Token | None: ...
+    async def bind_token(self, hash: str, uid: int) -> bool:
+        """Whether the token is this uid's: the first one to ask, or the same again."""
+        ...
+
+    async def revoke_token(self, hash: str) -> bool: ...
+    async def revoke_tokens_of(self, principal: str) -> int: ...
+    async def identity_until(self, principal: str) -> Time:
+        """The latest identity_until of its tokens that are not revoked; 0 where there is none."""
+        ...
+
+    # --- requests, votes, grants
+    async def add_request(self, request: Request) -> Request:
+        """The request as stored: an earlier one where requester and idempotency key agree."""
+        ...
+
+    async def request(self, id: str) -> Request | None: ...
+    async def requests(
+        self,
+        *,
+        requester: str | None = None,
+        state: RequestState | None = None,
+        target: str | None = None,
+        limit: int = 200,
+    ) -> list[Request]: ...
+    async def move_request(
+        self, id: str, old: RequestState, new: RequestState, audit: AuditEvent
+    ) -> bool: ...
+    async def add_vote(self, vote: Vote, audit: AuditEvent) -> bool:
+        """False where that person has voted already, or the request is not pending any more."""
+        ...
+
+    async def votes(self, request: str) -> list[Vote]: ...
+    async def fulfil(
+        self, request: str, old: RequestState, grant: Grant, audit: AuditEvent
+    ) -> bool:
+        """Request → fulfilled and the grant, in one transaction; False where another one won."""
+        ...
+
+    async def grant(self, id: str) -> Grant | None: ...
+    async def grants(
+        self,
+        *,
+        principal: str | None = None,
+        target: str | None = None,
+        live_at: Time | None = None,
+        limit: int = 500,
+    ) -> list[Grant]: ...
+    async def end_grant(
+        self, id: str, state: GrantState, by: str, why: str, at: Time, audit: AuditEvent
+    ) -> bool: ...
+    async def expire(self, now: Time) -> tuple[list[str], list[str]]:
+        """Ends what is past its time: (ids of requests, ids of grants)."""
+        ...
+
+    # --- sessions
+    async def add_session(self, session: Session) -> None: ...
+    async def update_session(self, session: Session) -> None: ...
+    async def session(self, id: str) -> Session | None: ...
+    async def sessions(
+        self,
+        *,
+        principal: str | None = None,
+        target: str | None = None,
+        grant: str | None = None,
+        since: Time | None = None,
+        live: bool | None = None,
+        limit: int = 200,
+    ) -> list[Session]: ...
+
+    # --- looking back
+    async def add_decision(self, decision: Decision, audit: AuditEvent) -> None: ...
+    async def decisions(self, grant: str) -> list[Decision]: ...
+    async def audit(self, event: AuditEvent) -> None: ...
+    async def audit_events(self, limit: int = 200) -> list[AuditEvent]: ...

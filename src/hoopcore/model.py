@@ -1,0 +1,330 @@
+"""The nouns of hoop as frozen values, and how their ids are made.
+
+Everything here is a value: nothing changes in place, a change is a new value and, in the store,
+one conditional update.  Times are integers, so that they compare exactly and a transcript repeats.
+
+Order of the file: time and ids, who, what, which part of it, and then the life of an access:
+request, vote, grant, session, decision.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+# --- time and ids ---------------------------------------------------------------------------
+
+Time: TypeAlias = int
+"""Microseconds since 1970-01-01T00:00:00Z."""
+
+SECOND: Time = 1_000_000
+
+
+def rfc3339(time: Time) -> str:
+    """``2026-11-22T14:05:00Z``; microseconds are shown only where there are any."""
+    moment = datetime.fromtimestamp(time // SECOND, UTC).replace(microsecond=time % SECOND)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+# Crockford's alphabet without vowels: no id spells a word, none is misread aloud.
+_ALPHABET = "0123456789bcdfghjkmnpqrstvwxyz"
+_ID = re.compile(r"[a-z]+-[0-9b-df-hjkmnp-tv-z]{8,26}")
+
+
+def new_id(prefix: str, random: bytes) -> str:
+    """``prefix-`` and 10 characters (49 bits) drawn from at least 16 random bytes.
+
+    Short enough to type.  Not a secret; who makes a clash makes another one.
+    """
+    if len(random) < 16:
+        raise ValueError("an id wants 16 random bytes")
+    number = int.from_bytes(random[:16], "big")
+    characters = []
+    for _ in range(10):
+        number, digit = divmod(number, len(_ALPHABET))
+        characters.append(_ALPHABET[digit])
+    return f"{prefix}-{''.join(characters)}"
+
+
+def is_id(text: str) -> bool:
+    """Whether the text has the form of an id, and so is safe in a path and in a log line."""
+    return _ID.fullmatch(text) is not None
+
+
+# --- who --------------------------------------------------------------------------------------
+
+
+class Kind(StrEnum):
+    HUMAN = "human"
+    SERVICE = "service"
+    AGENT = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated identity with groups.  Two are the same person iff their ids are equal."""
+
+    id: str  # stable: derived from issuer and subject, never from the e-mail address
+    kind: Kind
+    issuer: str
+    subject: str
+    email: str = ""
+    groups: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """What people call them: the e-mail address, else the subject."""
+        return self.email or self.subject
+
+
+SYSTEM = "system"
+"""The named actor of what no person did: expiry, policy, shutdown."""
+
+
+# --- what -------------------------------------------------------------------------------------
+
+
+class Tier(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Durability(StrEnum):
+    KERNEL = "kernel"  # with the kernel before the statement is forwarded
+    DISK = "disk"  # on the disk before the statement is forwarded
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A thing we give access to.  How to reach it and its credential are the agent's business."""
+
+    name: str
+    protocol: str  # "postgres"
+    databases: tuple[str, ...]  # the first is the default
+    labels: tuple[tuple[str, str], ...] = ()
+    owners: frozenset[str] = frozenset()
+    tier: Tier = Tier.MEDIUM
+    max_duration: int = 8 * 3600  # seconds a grant may last at the most
+    durability: Durability = Durability.KERNEL
+
+
+# --- which part of it ---------------------------------------------------------------------------
+
+# `select` is what people write; `read` is the effect it stands for.
+_VERB_SPELLINGS = {"select": "read"}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Atom:
+    """``schema.table:verb``; ``*`` in any place means every one."""
+
+    schema: str
+    table: str
+    verb: str  # the name of an Effect
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}:{self.verb}"
+
+    def covers(self, other: Atom) -> bool:
+        """Whether all that the other allows is allowed by this one."""
+        return (
+            self.schema in ("*", other.schema)
+            and self.table in ("*", other.table)
+            and self.verb in ("*", other.verb)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which part of a target, and what may be done to it: a set of atoms.
+
+    ``Scope.parse(str(scope)) == scope`` for every scope in canonical form.
+    """
+
+    atoms: frozenset[Atom]
+
+    @classmethod
+    def parse(cls, text: str) -> Scope:
+        """From ``orders,customers:read`` or ``public.*:read+update``; ValueError says why not.
+
+        Atoms are parted by blanks or ``;``; tables before one ``:`` by commas, verbs by ``+``.
+        A table without a schema means that table in every schema; no verb means every verb.
+        """
+        atoms: set[Atom] = set()
+        for part in re.split(r"[;\s]+", text.strip()):
+            tables, _, verbs = part.partition(":")
+            for table in tables.split(","):
+                schema, dot, name = table.rpartition(".")
+                if not name or (dot and not schema):
+                    raise ValueError(f"{part!r} is not of the form schema.table:verb")
+                for verb in (verbs or "*").split("+"):
+                    atoms.add(Atom(schema or "*", name, _VERB_SPELLINGS.get(verb, verb)))
+        return cls(frozenset(atoms)).canonical()
+
+    def canonical(self) -> Scope:
+        """The same scope without atoms that another one covers."""
+        kept = {a for a in self.atoms if not any(b != a and b.covers(a) for b in self.atoms)}
+        return Scope(frozenset(kept))
+
+    def covers(self, other: Scope) -> bool:
+        """Whether each atom of the other is covered by one of ours."""
+        return all(any(a.covers(b) for a in self.atoms) for b in other.atoms)
+
+    def join(self, other: Scope) -> Scope:
+        return Scope(self.atoms | other.atoms).canonical()
+
+    def __str__(self) -> str:
+        return " ".join(str(atom) for atom in sorted(self.atoms))
+
+
+EVERYTHING = Scope(frozenset({Atom("*", "*", "*")}))
+NOTHING = Scope(frozenset())
+
+
+# --- the life of an access ----------------------------------------------------------------------
+
+
+class RequestState(StrEnum):
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    FULFILLED = "fulfilled"
+    WITHDRAWN = "withdrawn"
+
+
+class GrantState(StrEnum):
+    SCHEDULED = "scheduled"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    RELINQUISHED = "relinquished"
+    SUPERSEDED = "superseded"
+
+
+class Priority(StrEnum):
+    LOW = "low"
+    NORMAL = "normal"
+    URGENT = "urgent"
+    INCIDENT = "incident"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRule:
+    """The rule of a role under which a request is decided, as it was when the request was made."""
+
+    name: str
+    approvers: frozenset[str]  # groups; a person in any of them may vote
+    votes: int = 1  # distinct people who must say yes; 0 means granted at once by the policy
+    max_duration: int = 8 * 3600  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A principal asks for a grant."""
+
+    id: str
+    requester: str  # Principal.id
+    target: str
+    scope: Scope
+    reason: str
+    duration: int  # seconds wished for, ceilings already applied
+    created: Time
+    expires: Time  # a request nobody answers ends here
+    rule: ApprovalRule
+    policy_version: str
+    state: RequestState = RequestState.PENDING
+    task: str = ""
+    ticket: str = ""
+    priority: Priority = Priority.NORMAL
+    key: str = ""  # idempotency key, unique per requester
+
+
+class Answer(StrEnum):
+    APPROVE = "approve"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One person's answer to a request.  Conditions may only reduce."""
+
+    id: str
+    request: str
+    voter: str  # Principal.id
+    answer: Answer
+    reason: str
+    at: Time
+    duration: int | None = None  # seconds; shorter than was asked
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Principal may use a scope of a target until a time, which never changes."""
+
+    id: str
+    request: str
+    principal: str
+    target: str
+    scope: Scope
+    not_before: Time
+    not_after: Time
+    state: GrantState = GrantState.ACTIVE
+    ended_at: Time | None = None
+    ended_by: str = ""  # Principal.id or SYSTEM
+    ended_why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One principal on one target, from open to close."""
+
+    id: str
+    principal: str
+    target: str
+    database: str
+    door: str  # "local" or "ssh"
+    client: str  # where from, and the application's own name
+    grants: tuple[str, ...]
+    started: Time
+    ended: Time | None = None
+    end_cause: str = ""  # see recording.END_CAUSES
+    statements: int = 0
+    refused: int = 0
+    masked: int = 0
+    head: str = ""  # the recording's last hash, hex
+
+
+class ReviewAnswer(StrEnum):
+    KEEP = "keep"
+    GIVE_BACK = "give back"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An answer to "do you still need this grant?".  Append-only: a change supersedes."""
+
+    id: str
+    grant: str
+    actor: str
+    answer: ReviewAnswer
+    reason: str
+    at: Time
+    evidence: str = ""  # JSON of what was shown
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """Something somebody did to hoop itself: sign-in, decision, reading a recording."""
+
+    at: Time
+    actor: str  # Principal.id or SYSTEM
+    action: str  # noun.verb, such as "grant.revoked"
+    subject: str  # an id, or a name
+    detail: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,118 @@
+"""Statement: one unit of client intent, and what reading it found out.
+
+A reading says what a text *does*, not which words are in it.  What could not be read has the
+effect ``unknown``, which is refused unless a rule names it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Effect(StrEnum):
+    READ = "read"
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+    TRUNCATE = "truncate"
+    DDL = "ddl"
+    GRANT = "grant"
+    ROLE = "role"
+    COPY_IN = "copy_in"
+    COPY_OUT = "copy_out"
+    SERVER_FILE = "server_file"
+    PROGRAM = "program"
+    CALL = "call"  # runs code that is not on the allow-list
+    LISTEN = "listen"
+    LOCK = "lock"
+    SET = "set"
+    TRANSACTION = "transaction"
+    PREPARE = "prepare"  # PREPARE, EXECUTE, DEALLOCATE, DECLARE, FETCH, MOVE, CLOSE, DISCARD
+    MAINTENANCE = "maintenance"
+    UNKNOWN = "unknown"
+
+
+# Behind a statement with one of these, what the next text means is not known until the target
+# is ready again.
+FENCING = frozenset(
+    {
+        Effect.SET,
+        Effect.ROLE,
+        Effect.DDL,
+        Effect.CALL,
+        Effect.PREPARE,
+        Effect.TRANSACTION,
+        Effect.UNKNOWN,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Relation:
+    """A relation as the text names it; ``schema`` is empty where search_path decides."""
+
+    schema: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """One relation and one thing done to it."""
+
+    relation: Relation
+    effect: Effect
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant of the text: its place (byte offsets into the UTF-8 text) and its neighbours."""
+
+    start: int
+    stop: int
+    columns: frozenset[str]  # names of the columns it is compared with or written into; "*": any
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What one statement does.  All names are folded as PostgreSQL folds them."""
+
+    effects: frozenset[Effect]
+    touches: frozenset[Touch] = frozenset()
+    functions: frozenset[str] = frozenset()  # as written, schema-qualified where the text is
+    columns: frozenset[str] = frozenset()  # names of columns mentioned, "*" included
+    unbounded: frozenset[Effect] = frozenset()  # update and delete that have no WHERE
+    settings: tuple[tuple[str, str], ...] = ()  # SET name value, where both are constants
+    copies: bool = False  # writes values it has read: INSERT … SELECT, CTAS, UPDATE … SET a = b
+    opaque: bool = False  # may reach relations that the text does not name
+    tag: str = ""  # the kind of statement in words, such as "DELETE"; for people
+
+    @property
+    def relations(self) -> frozenset[Relation]:
+        return frozenset(touch.relation for touch in self.touches)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading one text (one message) found: its statements in order, and its constants.
+
+    An empty text has no statements.  A text that cannot be read has one, of effect ``unknown``,
+    and ``why`` says in a few words what stood in the way (never the text itself).
+    """
+
+    statements: tuple[Statement, ...]
+    literals: tuple[Literal, ...] = ()
+    why: str = ""
+
+    @property
+    def effects(self) -> frozenset[Effect]:
+        return frozenset(effect for statement in self.statements for effect in statement.effects)
+
+
+def unreadable(why: str) -> Reading:
+    """The reading of a text that cannot be read."""
+    statement = Statement(frozenset({Effect.UNKNOWN}), opaque=True, tag="unreadable")
+    return Reading((statement,), (), why)
