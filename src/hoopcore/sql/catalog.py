@@ -1,0 +1,213 @@
+"""What a database has, as far as masks must know it: relations, their columns, who inherits.
+
+A catalog is read on the agent's own connection and then only looked at.  It is what tells an
+ordinary table, whose columns mean themselves, from everything else that can stand behind a name.
+
+First the values, then the three queries they are made from (PostgreSQL 13 to 18).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hoopcore.statement import Effect, Reading, Relation, Statement
+
+FIRST_USER_OID = 16384
+"""Objects with a smaller oid were made by initdb (FirstNormalObjectId in PostgreSQL)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One relation.  ``kind`` is pg_class.relkind: r and p are ordinary, v, m, f, S are not."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    columns: tuple[tuple[int, str, int], ...]  # attnum, name, type oid; dropped ones left out
+    parents: tuple[int, ...] = ()  # oids it inherits from, or is a partition of
+    derived: tuple[tuple[int, int], ...] = ()  # generated attnum, attnum it is computed from
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether its rows are its own: a table or a partitioned table."""
+        return self.kind in ("r", "p")
+
+    @property
+    def system(self) -> bool:
+        """Whether initdb made it."""
+        return self.oid < FIRST_USER_OID
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """All relations of one database at one moment.  Two catalogs are equal iff they are one.
+
+    ``texts`` are the types beyond PostgreSQL's own whose values are plain text in either format
+    (citext), so that a masked text is a value of theirs.  ``code`` are names of functions that
+    somebody made here, ``fields`` those of them that ``row.name`` may call.
+    """
+
+    tables: tuple[Table, ...]
+    texts: frozenset[int] = frozenset()
+    code: frozenset[str] = frozenset()
+    fields: frozenset[str] = frozenset()
+    _by_oid: dict[int, Table] = field(init=False, repr=False)
+    _by_name: dict[str, tuple[Table, ...]] = field(init=False, repr=False)
+    _with_column: dict[str, list[Table]] = field(init=False, repr=False)
+    _children: dict[int, list[int]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        names: dict[str, tuple[Table, ...]] = {}
+        columns: dict[str, list[Table]] = {}
+        children: dict[int, list[int]] = {}
+        for table in self.tables:
+            names[table.name] = (*names.get(table.name, ()), table)
+            for _, column, _ in table.columns:
+                columns.setdefault(column, []).append(table)
+            for parent in table.parents:
+                children.setdefault(parent, []).append(table.oid)
+        object.__setattr__(self, "_by_oid", {table.oid: table for table in self.tables})
+        object.__setattr__(self, "_by_name", names)
+        object.__setattr__(self, "_with_column", columns)
+        object.__setattr__(self, "_children", children)
+
+    def table(self, oid: int) -> Table | None:
+        return self._by_oid.get(oid)
+
+    def named(self, relation: Relation) -> tuple[Table, ...]:
+        """All that the name may mean: of any schema where it names none.  Empty: not known."""
+        found = self._by_name.get(relation.name, ())
+        if not relation.schema:
+            return found
+        return tuple(table for table in found if table.schema == relation.schema)
+
+    def column_names(self) -> Iterable[str]:
+        """Every name that some column has, once."""
+        return self._with_column
+
+    def with_column(self, name: str) -> Sequence[Table]:
+        """The relations that have a column of this name."""
+        return self._with_column.get(name, ())
+
+    def kin(self, table: Table) -> list[Table]:
+        """Parents and children along pg_inherits, one step."""
+        oids = (*table.parents, *self._children.get(table.oid, ()))
+        return [self._by_oid[oid] for oid in oids if oid in self._by_oid]
+
+    def meant(self, reading: Reading, harmless: frozenset[str] = frozenset()) -> Reading:
+        """The reading, with the calls that only this database can tell.
+
+        ``age(p)`` is PostgreSQL's own, or somebody's ``age`` of the same name for another type, and
+        ``p.total`` is a column or a function of the row: a text does not tell.  ``harmless`` are
+        those that the target's config names.
+        """
+        if not self.code or not any(self._calls(s, harmless) for s in reading.statements):
+            return reading
+        statements = tuple(
+            _calling(s) if self._calls(s, harmless) else s for s in reading.statements
+        )
+        return replace(reading, statements=statements)
+
+    def _calls(self, statement: Statement, harmless: frozenset[str]) -> bool:
+        names = {name.rpartition(".")[2] for name in statement.functions - harmless}
+        return not (
+            self.code.isdisjoint(names) and self.fields.isdisjoint(statement.columns - harmless)
+        )
+
+
+def _calling(statement: Statement) -> Statement:
+    """The same, of a statement that runs code which is not known."""
+    effects = statement.effects | {Effect.CALL}
+    writes = not effects.isdisjoint((Effect.INSERT, Effect.UPDATE, Effect.DDL))
+    return replace(statement, effects=effects, opaque=True, copies=statement.copies or writes)
+
+
+# Temporary tables are left out: they are one session's own, and another session's are not
+# reachable.  So are indexes, composite types and TOAST tables: a name of theirs is not known, and
+# what is not known counts as covered.  What a generated column is computed from stands in
+# pg_depend: since PostgreSQL 15 with its expression, before that with the column.
+CATALOG_QUERY = """
+SELECT c.oid::int8, n.nspname::text, c.relname::text, c.relkind::text,
+       coalesce(a.attnums, '{}'), coalesce(a.names, '{}'), coalesce(a.types, '{}'),
+       coalesce(i.parents, '{}'), coalesce(d.made, '{}'), coalesce(d.sources, '{}')
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN (
+    SELECT attrelid, array_agg(attnum::int4 ORDER BY attnum) AS attnums,
+           array_agg(attname::text ORDER BY attnum) AS names,
+           array_agg(atttypid::int8 ORDER BY attnum) AS types
+    FROM pg_catalog.pg_attribute WHERE attnum > 0 AND NOT attisdropped GROUP BY attrelid
+) a ON a.attrelid = c.oid
+LEFT JOIN (
+    SELECT inhrelid, array_agg(inhparent::int8 ORDER BY inhseqno) AS parents
+    FROM pg_catalog.pg_inherits GROUP BY inhrelid
+) i ON i.inhrelid = c.oid
+LEFT JOIN (
+    SELECT g.attrelid, array_agg(g.attnum::int4 ORDER BY g.attnum, s.refobjsubid) AS made,
+           array_agg(s.refobjsubid::int4 ORDER BY g.attnum, s.refobjsubid) AS sources
+    FROM pg_catalog.pg_attribute g
+    JOIN pg_catalog.pg_attrdef e ON e.adrelid = g.attrelid AND e.adnum = g.attnum
+    JOIN pg_catalog.pg_depend s
+      ON s.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND s.refobjid = g.attrelid
+     AND s.refobjsubid > 0 AND s.refobjsubid <> g.attnum
+     AND (s.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND s.objid = e.oid
+          OR s.classid = s.refclassid AND s.objid = g.attrelid AND s.objsubid = g.attnum)
+    WHERE g.attgenerated <> '' AND NOT g.attisdropped GROUP BY g.attrelid
+) d ON d.attrelid = c.oid
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'
+"""
+
+# Types that borrow both the text output and the binary output of text, such as citext.
+TEXTS_QUERY = """
+SELECT t.oid::int8
+FROM pg_catalog.pg_type t
+JOIN pg_catalog.pg_proc o ON o.oid = t.typoutput
+JOIN pg_catalog.pg_proc s ON s.oid = t.typsend
+JOIN pg_catalog.pg_language l ON l.oid = o.prolang AND l.oid = s.prolang AND l.lanname = 'internal'
+WHERE o.prosrc IN ('textout', 'varcharout', 'bpcharout')
+  AND s.prosrc IN ('textsend', 'varcharsend', 'bpcharsend')
+"""
+
+# What an extension brings is not somebody's own: citext has a replace() and a max() of its own.
+CODE_QUERY = """
+SELECT DISTINCT p.proname::text,
+       p.pronargs >= 1 AND p.pronargs - p.pronargdefaults <= 1 AND t.typtype IN ('c', 'd', 'p')
+FROM pg_catalog.pg_proc p
+LEFT JOIN pg_catalog.pg_type t ON p.pronargs >= 1 AND t.oid = p.proargtypes[0]
+WHERE p.oid >= 16384
+  AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_depend d
+    WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid
+      AND d.deptype = 'e'
+  )
+"""
+
+
+def catalog_of(
+    relations: Iterable[Sequence[Any]],
+    texts: Iterable[Sequence[Any]],
+    code: Iterable[Sequence[Any]] = (),
+) -> Catalog:
+    """The catalog from the rows of the three queries."""
+    tables = tuple(
+        Table(
+            oid,
+            schema,
+            name,
+            kind,
+            tuple(zip(attnums, names, types, strict=True)),
+            tuple(parents),
+            tuple(zip(made, sources, strict=True)),
+        )
+        for oid, schema, name, kind, attnums, names, types, parents, made, sources in relations
+    )
+    functions = [(str(name), bool(is_field)) for name, is_field in code]
+    return Catalog(
+        tables,
+        frozenset(row[0] for row in texts),
+        frozenset(name for name, _ in functions),
+        frozenset(name for name, is_field in functions if is_field),
+    )
