@@ -22,6 +22,19 @@ class ProtocolError(Exception):
     """
 
 
+class LoginRefused(Exception):
+    """A login ends here, in words for the person whose client shows them.
+
+    ``code`` is the protocol's own (a SQLSTATE), ``hint`` says what to do next.
+    """
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
 class Side(Enum):
     CLIENT = "client"
     TARGET = "target"
@@ -56,10 +69,23 @@ class StartTLS:
 
 
 @dataclass(frozen=True, slots=True)
-class Admit:
-    """The client has named what it wants.  The driver answers with an ``Admission`` or raises.
+class Identify:
+    """The client says who it is.  The driver answers from memory, or raises LoginRefused.
 
-    ``user`` and ``database`` are as the client wrote them (database empty: not named).
+    The answer is what proves it: a password verifier of the protocol's, or None where the door
+    knows already (peer uid, SSH).  For a name that does not exist it is a verifier that nothing
+    satisfies, so that an answer never tells which names exist.
+    """
+
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """The client is proved and has named what it wants.
+
+    The driver answers with the protocol's ``Admission``, or raises LoginRefused.  ``user`` and
+    ``database`` are as the client wrote them (database empty: not named).
     """
 
     user: str
@@ -69,10 +95,10 @@ class Admit:
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Wants a connection to the target; the driver opens it, or raises TargetUnreachable."""
+    """Wants a connection to the target; the driver opens it, or raises LoginRefused."""
 
 
-Step: TypeAlias = Read | Send | StartTLS | Admit | Connect
+Step: TypeAlias = Read | Send | StartTLS | Identify | Admit | Connect
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-
+"""One folder a protocol.  What they share is ``hoopcore.stream``."""

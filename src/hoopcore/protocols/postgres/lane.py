@@ -1,0 +1,189 @@
+"""What both halves of a stream know: the messages on their way, the names, the fence.
+
+``asks.py`` moves the client's messages and ``replies.py`` the target's; each reads here what the
+other has found out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from hoopcore.masking import Bound, Plan
+from hoopcore.protocols.postgres import wire
+from hoopcore.protocols.postgres.due import Due, Message
+from hoopcore.protocols.postgres.names import Change, Names
+from hoopcore.statement import FENCING, Effect, Reading, Statement
+from hoopcore.stream import Finished, Refusal, Seen
+
+SKIPPED = "skipped"
+"""The tag of an ask that the target skipped, since something before it in its batch had failed."""
+UNUSED = "unused"
+"""The tag of a Bind whose portal was never run."""
+
+# After one of these the names of prepared statements and portals may stand for something else.
+_RENAMING = frozenset({Effect.PREPARE, Effect.CALL, Effect.UNKNOWN})
+# A covered statement that only does these leaves nothing behind that could fail at COMMIT.
+_PASSING = frozenset({Effect.READ, Effect.LOCK, Effect.TRANSACTION})
+
+
+@dataclass(slots=True, eq=False)
+class Prepared:
+    """A prepared statement, as it was judged."""
+
+    seq: int  # of the ask that prepared it
+    reading: Reading
+    forced: bool = False  # covered whatever the reading says
+    trusted: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Portal:
+    """A portal since its Bind."""
+
+    seq: int
+    reading: Reading
+    covered: bool
+    trusted: bool = True
+    asked: bool = False  # a Describe of it has been sent
+    described: bool = False  # … and was answered: the plan holds
+    plan: Plan | None = None
+    columns: tuple[str, ...] = ()
+    told: bool = False  # a Finished was given for it
+
+
+@dataclass(slots=True, eq=False)
+class Sent(Message):
+    """A message on its way, whose it is, and what has come of it."""
+
+    seq: int = 0  # of the ask; 0 where it belongs to none
+    covered: bool = False  # it touches, or may touch, masked columns
+    lingers: bool = False  # … and what it did may still fail when the transaction ends
+    own: bool = False  # we sent it for ourselves: the client does not see the reply
+    refusal: Refusal | None = None  # it stands in for an ask refused like this
+    portal: Portal | None = None
+    change: Change[Prepared] | Change[Portal] | None = None
+    plan: Plan | None = None  # of the result that a Query is giving
+    columns: tuple[str, ...] = ()
+    rows: int = 0
+    bytes: int = 0
+    copied: int = 0
+    tag: str = ""
+    error: str = ""
+    masked: dict[str, int] = field(default_factory=dict)
+
+    def finished(self) -> Finished:
+        columns = self.portal.columns if self.portal is not None else self.columns
+        return Finished(self.seq, self.tag, self.rows, self.bytes, self.error, columns, self.masked)
+
+
+@dataclass(slots=True)
+class Fence:
+    """Up while it is unknown what the next text means."""
+
+    effects: frozenset[Effect] = frozenset()
+    serial: int = 0  # ReadyForQuery for this message, or a later one, takes the fence down
+
+    @property
+    def up(self) -> bool:
+        return self.serial > 0
+
+    @property
+    def covering(self) -> bool:
+        """Whether what stands behind it is to be taken for covered."""
+        return not self.effects <= {Effect.TRANSACTION}
+
+    def rise(self, effects: frozenset[Effect], serial: int) -> None:
+        if fencing := effects & FENCING:
+            self.effects |= fencing
+            self.serial = serial
+
+    def ready(self, serial: int) -> None:
+        """ReadyForQuery has come for the message of this serial."""
+        if serial >= self.serial:
+            self.effects, self.serial = frozenset(), 0
+
+
+def opaque(reading: Reading) -> Reading:
+    """The same reading, of a text whose names may mean anything."""
+    statements = tuple(replace(statement, opaque=True) for statement in reading.statements)
+    return Reading(statements, reading.literals, reading.why)
+
+
+def unknown_run(known: Reading | None = None) -> Reading:
+    """The reading of running something by a name that may stand for something else now.
+
+    Whatever it is was judged when it was prepared, like the text of an SQL EXECUTE.
+    """
+    if known is None or not known.statements:
+        return Reading((Statement(frozenset({Effect.PREPARE}), opaque=True, tag="EXECUTE"),))
+    statements = (
+        replace(statement, effects=statement.effects | {Effect.PREPARE})
+        for statement in known.statements
+    )
+    return opaque(Reading(tuple(statements), known.literals, known.why))
+
+
+def is_opaque(reading: Reading) -> bool:
+    return any(statement.opaque for statement in reading.statements)
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """The state of one connection after login."""
+
+    settings: dict[str, str]  # as last reported by the target
+    bound: Bound
+    session: str
+    due: Due[Sent] = field(default_factory=Due)
+    statements: Names[Prepared] = field(default_factory=Names)
+    portals: Names[Portal] = field(default_factory=Names)
+    fence: Fence = field(default_factory=Fence)
+    batch: int = 0  # how many Syncs the client has sent
+    copied_in: int = 0  # bytes of CopyData since the last COPY
+    seen: list[Seen] = field(default_factory=list)
+
+    @property
+    def masked(self) -> bool:
+        """Whether any column mask applies (detectors alone do not make a statement covered)."""
+        return bool(self.bound.masks)
+
+    def covers(self, reading: Reading, forced: bool) -> bool:
+        return self.masked and (forced or is_opaque(reading) or self.bound.covers(reading))
+
+    def lingers(self, reading: Reading) -> bool:
+        return is_opaque(reading) or not reading.effects <= _PASSING
+
+    def follow(self, reading: Reading, serial: int, portal: Portal | None = None) -> None:
+        """What it means for later messages that the target is about to execute this.
+
+        The portal that is run is never replaced by its own run.
+        """
+        self.fence.rise(reading.effects, serial)
+        if reading.effects & _RENAMING or is_opaque(reading):
+            trusted = portal is not None and portal.trusted
+            self.statements.distrust_all()
+            self.portals.distrust_all()
+            if portal is not None:
+                portal.trusted = trusted
+
+    def tell(self, sent: Sent) -> None:
+        """Records what became of an ask."""
+        if sent.seq:
+            if sent.portal is not None:
+                sent.portal.told = True
+            self.seen.append(sent.finished())
+
+    def skipped(self, messages: Iterable[Sent]) -> None:
+        """The target will not look at these."""
+        for sent in messages:
+            if sent.change is not None:
+                sent.change.settle(done=False)
+            if sent.portal is not None:
+                if sent.kind == wire.DESCRIBE:
+                    sent.portal.asked = False
+                    continue
+                if sent.portal.told:
+                    continue
+            sent.tag = SKIPPED
+            self.tell(sent)

@@ -1,0 +1,388 @@
+"""The target's half: its replies find their message, and what is masked is masked.
+
+Frames that stay as they are leave as slices of what came in, many at a time, rows of any size
+unread.  With a plan a row leaves when it is whole and masked.
+
+Rows are only trusted with a description of *this* portal since its Bind: without one every cell
+is NULL.  ``asks.py`` sees to it that there is one.
+
+Order of the file: the way of a frame, rows and copies, one reply, errors, and what answers nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hoopcore.masking import Column, Plan
+from hoopcore.protocols.postgres import refuse, wire
+from hoopcore.protocols.postgres.due import State
+from hoopcore.protocols.postgres.lane import UNUSED, Lane, Sent
+from hoopcore.protocols.postgres.rows import mask_rows
+from hoopcore.sql.postgres import encoding_is_safe
+from hoopcore.statement import Relation
+from hoopcore.stream import Copied, Fatal, Out, ProtocolError, Side
+
+Chunk = bytes | bytearray | memoryview
+_MANY = frozenset((wire.DATA_ROW, wire.COPY_DATA))  # kinds that come by the thousand
+# Their values are free text, which a client can fill with a masked value by set_config.
+_FREE_TEXT = frozenset({"application_name", "search_path"})
+_SWALLOWED = b""
+
+
+class TooLarge(ProtocolError):
+    """A row that a mask must see whole is larger than we hold."""
+
+    code = "54000"
+
+
+class Replies:
+    """The target's messages, from the bytes to the client."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.incoming = wire.Incoming()
+        self.moved = False  # a reply has come: what waits for one may go on
+        self.over = False  # the target has ended the connection
+        self._hop = 0  # bytes of the frame being passed on that are still to come
+        self._start = 0  # where in incoming.view the frames begin that pass as they are
+        self._out: list[Chunk] = []
+        self._sticky = False  # what a covered statement did may still fail at COMMIT
+        self._by_kind: dict[int, Callable[[Sent, bytes], Chunk | None]] = {
+            wire.READY: self._ready,
+            wire.ROW_DESCRIPTION: self._row_description,
+            wire.NO_DATA: self._no_data,
+            wire.COMMAND_COMPLETE: self._complete,
+            wire.PORTAL_SUSPENDED: self._suspended,
+            wire.EMPTY_QUERY: self._empty_query,
+            wire.PARSE_COMPLETE: self._parsed,
+            wire.BIND_COMPLETE: self._changed,
+            wire.CLOSE_COMPLETE: self._changed,
+            wire.COPY_OUT: self._copy_out,
+            wire.COPY_DONE: self._copied_out,
+            wire.FUNCTION_RESULT: self._function_result,
+        }
+
+    @property
+    def between_frames(self) -> bool:
+        """Whether the client can be told something of our own now."""
+        return self._hop == 0
+
+    # --- the way of a frame -----------------------------------------------------------------------
+
+    def advance(self, out: Out) -> None:
+        """Everything that may go to the client now."""
+        self.moved = False
+        incoming = self.incoming
+        self._start = incoming.at
+        while True:
+            if self._hop:
+                if not len(incoming):
+                    break
+                self._need(1)
+                self._hop -= len(incoming.piece(self._hop))
+                continue
+            if not self._need(5):
+                break
+            kind, size = incoming.header() or (0, 0)
+            if kind not in wire.FROM_TARGET:
+                raise ProtocolError("the target sent a message of unknown kind")
+            if not (self._many(kind, size) if kind in _MANY else self._one(kind, size)):
+                break
+        self._flush()
+        out.to_client.extend(self._out)
+        self._out.clear()
+        out.seen.extend(self.lane.seen)
+        self.lane.seen.clear()
+
+    def _need(self, size: int) -> bool:
+        """Whether that many bytes are here, in one piece."""
+        incoming = self.incoming
+        if incoming.stop - incoming.at >= size:
+            return True
+        self._flush()  # the piece they are in may be replaced by a longer one
+        here = incoming.has(size)
+        self._start = incoming.at
+        return here
+
+    def _flush(self) -> None:
+        """Lets the frames go that were passed over since the last time."""
+        incoming = self.incoming
+        if incoming.at > self._start:
+            self._out.append(incoming.view[self._start : incoming.at])
+        self._start = incoming.at
+
+    def _one(self, kind: int, size: int) -> bool:
+        """Deals with one frame; False where it is not all here."""
+        if size > wire.MAX_FRAME:
+            raise ProtocolError("the target sent a message over 64 MiB")
+        if not self._need(size):
+            return False
+        if self.over:
+            raise ProtocolError("the target goes on after a fatal error")
+        incoming = self.incoming
+        instead = self._message(kind, bytes(incoming.view[incoming.at + 5 : incoming.at + size]))
+        if instead is None:
+            incoming.at += size
+            return True
+        self._flush()
+        incoming.at += size
+        self._start = incoming.at
+        if instead:
+            self._out.append(instead)
+        return True
+
+    # --- rows and copies --------------------------------------------------------------------------
+
+    def _many(self, kind: int, size: int) -> bool:
+        """Deals with a run of rows or CopyData; False where not even one is all here."""
+        if self.over:
+            raise ProtocolError("the target goes on after a fatal error")
+        if kind == wire.COPY_DATA:
+            sent = self._answered(kind)
+            sent.copied += self._hop_over(kind)[1]
+            return True
+        head = self.lane.due.head
+        plan = self._plan_of(head) if head is not None else None
+        if plan is None:
+            sent = self._answered(kind)
+            rows, length = self._hop_over(kind)
+            sent.rows += rows
+            sent.bytes += length
+            return True
+        if size > wire.MAX_FRAME:
+            raise TooLarge("a row over 64 MiB cannot be masked")
+        if not self._need(size):
+            return False
+        self._mask(self._answered(kind), plan)
+        return True
+
+    def _plan_of(self, sent: Sent) -> Plan | None:
+        """What becomes of the rows of this message's result; None: they pass unread."""
+        if not self.lane.bound.active:
+            return None
+        if sent.portal is None:
+            return sent.plan
+        return sent.portal.plan if sent.portal.described else self.lane.bound.unknown()
+
+    def _hop_over(self, kind: int) -> tuple[int, int]:
+        """Passes a run of frames of this kind on: how many, and how many bytes they are."""
+        incoming = self.incoming
+        view, at, stop = incoming.view, incoming.at, incoming.stop
+        start, count, unpack = at, 0, wire.HEADER.unpack_from
+        while stop - at >= 5:
+            this, length = unpack(view, at)
+            if this != kind:
+                break
+            if length < 4:
+                raise ProtocolError("a message is shorter than its own length field")
+            count += 1
+            at += length + 1
+        incoming.at = min(at, stop)
+        self._hop = at - incoming.at
+        return count, at - start
+
+    def _mask(self, sent: Sent, plan: Plan) -> None:
+        """Masks a run of whole rows.  What was received is not written into."""
+        self._flush()
+        incoming = self.incoming
+        view, at, stop = incoming.view, incoming.at, incoming.stop
+        while stop - at >= 5:
+            kind, length = wire.HEADER.unpack_from(view, at)
+            if kind != wire.DATA_ROW or length + 1 > stop - at:
+                break
+            if length < 4:
+                raise ProtocolError("a message is shorter than its own length field")
+            sent.rows += 1
+            at += length + 1
+        chunk, counts = mask_rows(plan, bytearray(view[incoming.at : at]))
+        incoming.at = self._start = at
+        sent.bytes += len(chunk)
+        for what, count in counts.items():
+            sent.masked[what] = sent.masked.get(what, 0) + count
+        self._out.append(chunk)
+
+    # --- one reply --------------------------------------------------------------------------------
+
+    def _message(self, kind: int, body: bytes) -> Chunk | None:
+        """What the client gets in place of this message; None: the message as it is."""
+        if kind == wire.PARAMETER_STATUS:
+            return self._parameter(body)
+        if kind == wire.NOTICE:
+            fields = wire.error_fields(body)
+            return refuse.withheld(kind, fields) if self._withholds(self.lane.due.head) else None
+        if kind == wire.NOTIFICATION:
+            return refuse.without_payload(body) if self.lane.masked else None
+        if kind == wire.ERROR:
+            return self._error(body)
+        was = self.lane.due.head
+        was_copying_in = was is not None and was.state is State.COPYING_IN
+        sent = self._answered(kind)
+        if sent.refusal is not None and kind != wire.READY:
+            raise ProtocolError("the target took what stands in for a refused statement")
+        if was_copying_in:
+            self._copied_in(sent)
+        act = self._by_kind.get(kind)
+        return act(sent, body) if act is not None else None
+
+    def _answered(self, kind: int) -> Sent:
+        self.moved = True
+        sent = self.lane.due.reply(kind)
+        self._sticky = self._sticky or sent.lingers
+        return sent
+
+    def _ready(self, sent: Sent, body: bytes) -> Chunk | None:
+        if body not in (b"I", b"T", b"E"):
+            raise ProtocolError("the target is ready in a state that there is none of")
+        self.lane.fence.ready(sent.serial)
+        if sent.kind != wire.SYNC:
+            self.lane.tell(sent)
+        if body == b"I":
+            self._sticky = False
+            for portal in self.lane.portals.clear():
+                if not portal.told:
+                    self.lane.tell(Sent(wire.BIND, seq=portal.seq, portal=portal, tag=UNUSED))
+        return None
+
+    def _row_description(self, sent: Sent, body: bytes) -> Chunk | None:
+        fields = wire.row_description(body)
+        names = tuple(field.name for field in fields)
+        if sent.kind == wire.DESCRIBE and sent.portal is None:
+            return None  # of a statement, or of a portal that is not known: no rows rest on it
+        columns = [Column(f.name, f.table, f.attnum, f.type, f.format) for f in fields]
+        plan = self._compiled(columns, sent.covered)
+        if sent.portal is not None:
+            sent.portal.columns, sent.portal.plan = names, plan
+            sent.portal.described = True
+        else:
+            sent.columns, sent.plan = names, plan
+        return _SWALLOWED if sent.own else None
+
+    def _compiled(self, columns: list[Column], covered: bool) -> Plan | None:
+        if not self.lane.bound.active:
+            return None
+        encoding = self.lane.settings.get("client_encoding", "")
+        return self.lane.bound.plan(columns, covered, encoding)
+
+    def _no_data(self, sent: Sent, body: bytes) -> Chunk | None:
+        return _SWALLOWED if sent.own else None
+
+    def _complete(self, sent: Sent, body: bytes) -> Chunk | None:
+        reader = wire.Body(body)
+        sent.tag = reader.cstring().decode("utf-8", "backslashreplace")
+        reader.end()
+        if sent.kind == wire.EXECUTE:
+            self.lane.tell(sent)
+        return None
+
+    def _suspended(self, sent: Sent, body: bytes) -> Chunk | None:
+        self.lane.tell(sent)
+        return None
+
+    def _empty_query(self, sent: Sent, body: bytes) -> Chunk | None:
+        if sent.kind == wire.EXECUTE:
+            self.lane.tell(sent)
+        return None
+
+    def _parsed(self, sent: Sent, body: bytes) -> Chunk | None:
+        self._changed(sent, body)
+        self.lane.tell(sent)
+        return None
+
+    def _changed(self, sent: Sent, body: bytes) -> Chunk | None:
+        if sent.change is not None:
+            sent.change.settle(done=True)
+        return None
+
+    def _copy_out(self, sent: Sent, body: bytes) -> Chunk | None:
+        if sent.covered:
+            raise ProtocolError("a COPY out of relations with masked columns")
+        return None
+
+    def _copied_out(self, sent: Sent, body: bytes) -> Chunk | None:
+        if sent.seq:
+            self.lane.seen.append(Copied(sent.seq, Side.TARGET, sent.copied))
+        sent.copied = 0
+        return None
+
+    def _copied_in(self, sent: Sent) -> None:
+        """A COPY IN is over, well or not."""
+        if sent.seq:
+            self.lane.seen.append(Copied(sent.seq, Side.CLIENT, self.lane.copied_in))
+        self.lane.copied_in = 0
+
+    def _function_result(self, sent: Sent, body: bytes) -> Chunk | None:
+        if self.lane.bound.active:
+            raise ProtocolError("a function call's result cannot be masked")
+        return None
+
+    # --- errors -----------------------------------------------------------------------------------
+
+    def _error(self, body: bytes) -> Chunk | None:
+        fields = wire.error_fields(body)
+        code = wire.sqlstate(fields)
+        if wire.is_fatal(fields):
+            self.over = True
+            self.lane.seen.append(Fatal(code))
+            return (
+                refuse.withheld(wire.ERROR, fields) if self._withholds(self.lane.due.head) else None
+            )
+        head = self.lane.due.head
+        copying = head.state if head is not None else None
+        sent, skipped = self.lane.due.error(code)
+        self.moved = True
+        self._copy_failed(sent, copying)
+        instead = self._instead(sent, fields, code)
+        sent.error = code
+        if sent.refusal is not None and code == refuse.SYNTAX_ERROR:
+            sent.error = refuse.NOT_ALLOWED
+        if sent.change is not None:
+            sent.change.settle(done=False)
+        if sent.kind == wire.DESCRIBE and sent.portal is not None:
+            sent.portal.asked = False
+        if sent.kind not in (wire.QUERY, wire.FUNCTION_CALL, wire.SYNC):
+            self.lane.tell(sent)
+        self.lane.skipped(skipped)
+        return instead
+
+    def _copy_failed(self, sent: Sent, was: State | None) -> None:
+        if was is State.COPYING_IN:
+            self._copied_in(sent)
+        elif was is State.COPYING_OUT:
+            self._copied_out(sent, b"")
+
+    def _instead(self, sent: Sent, fields: dict[str, bytes], code: str) -> Chunk | None:
+        """What the client gets in place of this error, if anything."""
+        if sent.refusal is not None and code == refuse.SYNTAX_ERROR:
+            encoding = self.lane.settings.get("client_encoding", "")
+            return refuse.refused(sent.refusal, encoding)
+        withheld = self._withholds(sent) or self._is_about_masked(fields)
+        return refuse.withheld(wire.ERROR, fields) if withheld else None
+
+    def _is_about_masked(self, fields: dict[str, bytes]) -> bool:
+        """Whether a constraint of another table than the text names failed, of a masked one.
+
+        A DELETE that cascades tells the values of the rows that stand in its way.
+        """
+        if not self.lane.masked or "t" not in fields:
+            return False
+        schema, name = (fields.get(letter, b"").decode("utf-8", "replace") for letter in "st")
+        return self.lane.bound.is_near(Relation(schema, name))
+
+    def _withholds(self, sent: Sent | None) -> bool:
+        """Whether texts that come now may hold masked values."""
+        if not self.lane.masked:
+            return False
+        if sent is not None and sent.lingers:
+            self._sticky = True
+        return self._sticky or (sent is not None and sent.covered)
+
+    # --- what answers nothing ---------------------------------------------------------------------
+
+    def _parameter(self, body: bytes) -> Chunk | None:
+        name, value = wire.parameter(body)
+        if name == "client_encoding" and not encoding_is_safe(value):
+            raise ProtocolError("client_encoding is one whose texts cannot be read safely")
+        self.lane.settings[name] = value
+        if self.lane.masked and name in _FREE_TEXT:
+            return wire.parameter_status(name, "")
+        return None

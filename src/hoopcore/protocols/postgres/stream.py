@@ -1,0 +1,133 @@
+"""Both directions of one PostgreSQL connection, after login.
+
+One object sees both directions because replies mean nothing without the request: a DataRow
+names no column, and a prepared statement is described once and run many times.
+
+A refused statement is not dropped.  A text that cannot parse goes to the target in its place, and
+the target's own error is swapped for ours on the way back (decision 0004).
+
+The client's half is ``asks.py``, the target's ``replies.py``; what they share is ``lane.py``.
+"""
+
+from __future__ import annotations
+
+from hoopcore.masking import Bound
+from hoopcore.protocols.postgres import wire
+from hoopcore.protocols.postgres.asks import Asks
+from hoopcore.protocols.postgres.lane import Lane
+from hoopcore.protocols.postgres.replies import Replies
+from hoopcore.statement import Reading
+from hoopcore.stream import Ask, Out, Refusal, Side
+
+
+class PostgresStream:
+    """Protocol 3.0 from the first ReadyForQuery on; see ``hoopcore.stream.Stream``.
+
+    ``parameters`` are those the target has reported, ``bound`` the masks of this principal,
+    ``session`` the id that a substituted text names in the target's log.
+    """
+
+    def __init__(self, parameters: dict[str, str], bound: Bound, session: str) -> None:
+        self._lane = Lane(dict(parameters), bound, session)
+        self._asks = Asks(self._lane)
+        self._replies = Replies(self._lane)
+        self._notices: list[bytes] = []
+        self._ended = False
+        self.ready_again = False
+
+    # --- the client's side ----------------------------------------------------------------------
+
+    def feed(self, side: Side, data: bytes | bytearray | memoryview) -> None:
+        """Takes bytes as they came.  They must not be written into again."""
+        half = self._asks if side is Side.CLIENT else self._replies
+        half.incoming.feed(data)
+
+    def next_ask(self) -> Ask | None:
+        """The next ask; None where nothing can be judged now, or the last one still waits."""
+        return None if self._ended else self._asks.advance(ask=True)
+
+    def forward(self, ask: Ask, reading: Reading) -> Out:
+        """Lets this ask go to the target; ValueError where it is not the one that waits.
+
+        After ``end`` nothing goes any more.
+        """
+        if self._ended:
+            return Out()
+        self._asks.forward(ask, reading)
+        return self._asks.drain(Out())
+
+    def refuse(self, ask: Ask, reading: Reading, refusal: Refusal) -> Out:
+        """Sends the target a text that cannot parse in place of this ask."""
+        if self._ended:
+            return Out()
+        self._asks.refuse(ask, refusal)
+        return self._asks.drain(Out())
+
+    def pump(self) -> Out:
+        """What may go to the target without a verdict, up to the next ask."""
+        if self._ended:
+            return Out()
+        self._asks.advance(ask=False)
+        return self._asks.drain(Out())
+
+    # --- the target's side ----------------------------------------------------------------------
+
+    def from_target(self) -> Out:
+        """What may go to the client.  After ``end`` that is nothing; what is seen is still told."""
+        out = Out()
+        self._replies.advance(out)
+        self.ready_again = self._replies.moved and self._asks.blocked
+        if self._ended:
+            out.to_client.clear()
+        elif self._notices and self._replies.between_frames:
+            out.to_client.extend(self._notices)
+            self._notices.clear()
+        return out
+
+    # --- ourselves ------------------------------------------------------------------------------
+
+    def say(self, text: str) -> Out:
+        """A NOTICE at the next place between two frames: now, or with a later ``from_target``."""
+        notice = wire.notice_response(text, encoding=self._encoding)
+        if self._ended:
+            return Out()
+        if self._replies.between_frames:
+            return Out(to_client=[notice])
+        self._notices.append(notice)
+        return Out()
+
+    def end(self, code: str, text: str) -> Out:
+        """A FATAL, or nothing where the client stands inside a frame; nothing is said after it."""
+        if self._ended:
+            return Out()
+        self._ended = True
+        if not self._replies.between_frames:
+            return Out()
+        return Out(to_client=[wire.error_response("FATAL", code, text, encoding=self._encoding)])
+
+    def rebind(self, bound: Bound) -> None:
+        """Other masks from the next statement on: the catalog has changed."""
+        self._lane.bound = bound
+
+    # --- what is asked about it -------------------------------------------------------------------
+
+    @property
+    def _encoding(self) -> str:
+        return self._lane.settings.get("client_encoding", "")
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the target has reported of itself, as it stands now; not to be written into."""
+        return self._lane.settings
+
+    @property
+    def idle(self) -> bool:
+        """Whether every ask has had its verdict and its whole reply."""
+        return self._asks.asked is None and self._lane.due.empty and self._replies.between_frames
+
+    @property
+    def held(self) -> int:
+        """Bytes of messages that are not whole, or wait."""
+        waiting = self._asks.asked
+        size = len(waiting.detail.data) if waiting is not None else 0
+        return len(self._asks.incoming) + len(self._replies.incoming) + size
