@@ -1,0 +1,107 @@
+"""What a principal may do on a target now, and until when.
+
+A grant has a beginning and an end, and neither moves; so whether a session may stay open is always
+the same question, asked again: ``access``.  Time is half open: a grant holds at its first
+microsecond and not at its last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hoopcore.model import NOTHING, SECOND, Grant, GrantState, Scope, Session, Target, Time
+
+_HOLDING = frozenset({GrantState.ACTIVE, GrantState.SCHEDULED})
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one principal may do on one target now, by all its grants together."""
+
+    until: Time  # nothing carries a session beyond this, as things stand now
+    again: Time  # grants and scope are what they are until here; then ask again
+    grants: tuple[str, ...]  # ids, sorted
+    scope: Scope  # of all of them together
+
+
+def end_of(grant: Grant, target: Target) -> Time:
+    """When the grant ends under the target's ceiling, which counts from the grant's beginning.
+
+    Never from the moment somebody connects: that would hand out the full duration again.
+    """
+    return min(grant.not_after, grant.not_before + target.max_duration * SECOND)
+
+
+def holds(grant: Grant, target: Target, now: Time) -> bool:
+    """Whether this grant carries a session on this target now.
+
+    A scheduled one does from its beginning on; a suspended or ended one does not.
+    """
+    return (
+        grant.target == target.name
+        and grant.state in _HOLDING
+        and grant.not_before <= now < end_of(grant, target)
+    )
+
+
+def access(
+    grants: Iterable[Grant], principal: str, target: Target, now: Time, identity_until: Time
+) -> Access | None:
+    """What the principal may do on the target now, or None: no session may open or stay open.
+
+    Every live grant counts and the latest end wins, so a newer, shorter grant hides nothing.
+    Grants of others and of other targets are passed over.  Whoever keeps a session open asks
+    again at ``again``, since a part of the scope may end, or a scheduled grant begin, before
+    ``until``; and whenever a grant has been ended.
+    """
+    mine = [grant for grant in grants if grant.principal == principal]
+    live = [grant for grant in mine if holds(grant, target, now)]
+    if not live or identity_until <= now:
+        return None
+    scope = NOTHING
+    for grant in live:
+        scope = scope.join(grant.scope)
+    ends = [end_of(grant, target) for grant in live]
+    starts = [
+        grant.not_before
+        for grant in mine
+        if grant.not_before > now and holds(grant, target, grant.not_before)
+    ]
+    return Access(
+        until=min(max(ends), identity_until),
+        again=min(*ends, *starts, identity_until),
+        grants=tuple(sorted(grant.id for grant in live)),
+        scope=scope,
+    )
+
+
+def deadline(
+    grants: Iterable[Grant], principal: str, target: Target, now: Time, identity_until: Time
+) -> Time | None:
+    """When a session of the principal on the target must end; None: at once."""
+    found = access(grants, principal, target, now, identity_until)
+    return found.until if found else None
+
+
+def bereft(
+    sessions: Iterable[Session],
+    grants: Sequence[Grant],
+    targets: Mapping[str, Target],
+    now: Time,
+    identity_until: Mapping[str, Time],
+) -> list[str]:
+    """The ids of the open sessions that nothing carries any more, in their order.
+
+    A session stays while any grant of its principal on its target holds, also one made after it
+    was opened.  A target that is gone carries nothing.
+    """
+    closing = []
+    for session in sessions:
+        target = targets.get(session.target)
+        until = identity_until.get(session.principal, 0)
+        if session.ended is None and (
+            target is None or access(grants, session.principal, target, now, until) is None
+        ):
+            closing.append(session.id)
+    return closing
