@@ -4,13 +4,15 @@
 change is one conditional update that says whether it won: never read, then write.
 
 All methods raise ``StoreAway`` where the database cannot be reached, and nothing else of its kind.
+A value that does not fit what is stored (a principal that is not there, an id used twice, a state
+that cannot follow) is a mistake of the caller: ``ValueError``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from hoopcore.model import (
     AuditEvent,
@@ -28,6 +30,23 @@ from hoopcore.model import (
 
 class StoreAway(Exception):
     """The store cannot be asked now.  Who needs an answer gets a refusal."""
+
+
+class StoreUnusable(Exception):
+    """What the URL names is no store of ours, or a damaged one; the agent does not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What follows from the votes on a request, done in the transaction that found it out."""
+
+    state: RequestState  # PENDING: nothing follows yet
+    grant: Grant | None = None  # with APPROVED: made at once, and the request is fulfilled
+    audit: tuple[AuditEvent, ...] = ()
+
+
+# Called with the request and all votes on it while nobody else can change either; must be pure.
+Settle: TypeAlias = Callable[[Request, Sequence[Vote]], Settled]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +91,48 @@ class Store(Protocol):
         ...
 
     # --- requests, votes, grants
-    async def add_request(self, request: Request) -> Request:
-        """The request as stored: an earlier one where requester and idempotency key agree."""
+    async def add_request(
+        self, request: Request, audit: AuditEvent, settle: Settle | None = None
+    ) -> Request:
+        """The request as stored: an earlier one where requester and idempotency key agree.
+
+        With ``settle``, what follows without any vote happens in the same transaction.
+        """
         ...
 
     async def request(self, id: str) -> Request | None: ...
+    async def request_with_key(self, requester: str, key: str) -> Request | None: ...
     async def requests(
         self,
         *,
         requester: str | None = None,
         state: RequestState | None = None,
         target: str | None = None,
+        ids: Sequence[str] | None = None,
         limit: int = 200,
-    ) -> list[Request]: ...
+    ) -> list[Request]:
+        """Newest first."""
+        ...
+
     async def move_request(
         self, id: str, old: RequestState, new: RequestState, audit: AuditEvent
-    ) -> bool: ...
-    async def add_vote(self, vote: Vote, audit: AuditEvent) -> bool:
-        """False where that person has voted already, or the request is not pending any more."""
+    ) -> bool:
+        """Whether it was in the old state, and now is in the new one.  ``fulfil`` makes grants."""
+        ...
+
+    async def add_vote(self, vote: Vote, audit: AuditEvent, settle: Settle | None = None) -> bool:
+        """False where that person has voted already, or the request is not pending any more.
+
+        Votes on one request stand in line.  With ``settle``, what follows from all of them
+        happens in the same transaction, so no vote is ever overlooked and none fulfils twice.
+        """
         ...
 
     async def votes(self, request: str) -> list[Vote]: ...
+    async def votes_on(self, requests: Sequence[str]) -> dict[str, list[Vote]]:
+        """In the order they were cast; a request without votes is not in it."""
+        ...
+
     async def fulfil(
         self, request: str, old: RequestState, grant: Grant, audit: AuditEvent
     ) -> bool:
@@ -106,18 +146,47 @@ class Store(Protocol):
         principal: str | None = None,
         target: str | None = None,
         live_at: Time | None = None,
-        limit: int = 500,
-    ) -> list[Grant]: ...
+        requests: Sequence[str] | None = None,
+        limit: int | None = 500,
+    ) -> list[Grant]:
+        """Latest end first.  ``live_at``: those that hold then, scheduled ones included."""
+        ...
+
+    async def move_grant(
+        self, id: str, old: GrantState, new: GrantState, audit: AuditEvent
+    ) -> bool:
+        """Suspends one, or takes it up again; ``end_grant`` ends it."""
+        ...
+
     async def end_grant(
-        self, id: str, state: GrantState, by: str, why: str, at: Time, audit: AuditEvent
-    ) -> bool: ...
+        self,
+        id: str,
+        state: GrantState,
+        by: str,
+        why: str,
+        at: Time,
+        audit: AuditEvent,
+        decision: Decision | None = None,
+    ) -> bool:
+        """False where it has ended already, or ends by itself at or before ``at``.
+
+        ``decision``: the answer of a review that ended it, kept in the same transaction.
+        """
+        ...
+
     async def expire(self, now: Time) -> tuple[list[str], list[str]]:
-        """Ends what is past its time: (ids of requests, ids of grants)."""
+        """Ends what is past its time: (ids of requests, ids of grants).
+
+        A scheduled grant whose time has come is active after it.
+        """
         ...
 
     # --- sessions
     async def add_session(self, session: Session) -> None: ...
-    async def update_session(self, session: Session) -> None: ...
+    async def update_session(self, session: Session) -> None:
+        """Grants, counts and the end.  One that has ended keeps the end it has."""
+        ...
+
     async def session(self, id: str) -> Session | None: ...
     async def sessions(
         self,

@@ -1,0 +1,112 @@
+"""What every use case around access works with, and the config in the words of the core.
+
+The config is asked anew each time, so a reload holds from the next use on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from hoopagent.config import Config, TargetSection
+from hoopagent.config_files import seconds
+from hoopagent.errors import Refused
+from hoopagent.store import Store
+from hoopcore.access import Eligibility
+from hoopcore.model import AuditEvent, Principal, Scope, Target, Time, new_id, rfc3339
+
+View: TypeAlias = dict[str, Any]
+"""A value as the API gives it (JSON)."""
+
+
+def target_of(name: str, section: TargetSection) -> Target:
+    """The target as the core sees it: without how to reach it and its credential."""
+    return Target(
+        name=name,
+        protocol=section.protocol,
+        databases=section.databases,
+        labels=tuple(sorted(section.labels.items())),
+        owners=section.owners,
+        tier=section.tier,
+        max_duration=seconds(section.max_duration),
+        durability=section.durability,
+    )
+
+
+def targets_of(config: Config) -> dict[str, Target]:
+    return {name: target_of(name, section) for name, section in config.targets.items()}
+
+
+def offers_of(config: Config) -> tuple[Eligibility, ...]:
+    """Every ``may_request``, named ``ROLE``, or ``ROLE#2`` where a role has more than one."""
+    return tuple(
+        Eligibility(
+            name=role_name if number == 1 else f"{role_name}#{number}",
+            groups=role.groups,
+            targets=offer.targets,
+            scope=Scope.parse(offer.scope),
+            max_duration=seconds(offer.max),
+            approvers=offer.approvers,
+            votes=offer.votes,
+            expires=seconds(offer.expires),
+        )
+        for role_name, role in config.roles.items()
+        for number, offer in enumerate(role.may_request, 1)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Memory, policy, time and dice.  ``clock`` is the latest that it could be, not the wall."""
+
+    store: Store
+    config_now: Callable[[], Config]
+    clock: Callable[[], Time]
+    random: Callable[[int], bytes]
+
+    async def now(self) -> Time:
+        """Never earlier than any time the store has seen: a clock turned back extends nothing."""
+        return await self.store.highest_time(self.clock())
+
+    def id(self, prefix: str) -> str:
+        return new_id(prefix, self.random(16))
+
+    def target(self, name: str) -> Target | None:
+        """The target as it is now; None where the config has it no more."""
+        section = self.config_now().targets.get(name)
+        return None if section is None else target_of(name, section)
+
+    def administers(self, principal: Principal) -> bool:
+        """Whether a role lets them see and end what is not theirs."""
+        roles = self.config_now().roles.values()
+        return any(role.administer and role.groups & principal.groups for role in roles)
+
+    def event(
+        self, at: Time, actor: str, action: str, subject: str, **detail: object
+    ) -> AuditEvent:
+        """What somebody did, under the policy in force; empty details are left out."""
+        told = {"policy": self.config_now().version, **detail}
+        return AuditEvent(
+            at, actor, action, subject, {key: str(value) for key, value in told.items() if value}
+        )
+
+    async def refuse(
+        self, at: Time, actor: Principal, action: str, subject: str, refused: Refused
+    ) -> Refused:
+        """Writes down that it was refused, and gives the refusal back to be raised."""
+        event = self.event(
+            at, actor.id, f"{action}.refused", subject, error=refused.error, why=refused.message
+        )
+        await self.store.audit(event)
+        return refused
+
+
+def person(id: str, known: dict[str, Principal]) -> View:
+    """``{id, name}``; somebody nobody knows is called by the id."""
+    found = known.get(id)
+    return {"id": id, "name": found.name if found else id}
+
+
+def time_or_none(time: Time | None) -> str | None:
+    return None if time is None else rfc3339(time)

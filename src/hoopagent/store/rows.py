@@ -1,0 +1,214 @@
+"""Values to rows and back.  A row that makes no value (an unknown state) raises ValueError."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from sqlalchemy import RowMapping
+
+from hoopagent.store import Token
+from hoopcore.model import (
+    NOTHING,
+    Answer,
+    ApprovalRule,
+    AuditEvent,
+    Decision,
+    Grant,
+    GrantState,
+    Kind,
+    Principal,
+    Priority,
+    Request,
+    RequestState,
+    ReviewAnswer,
+    Scope,
+    Session,
+    Vote,
+)
+
+Values: TypeAlias = dict[str, Any]
+
+
+def plain(text: str) -> str:
+    """The text as both databases can keep it: no NUL (PostgreSQL) and no half of a pair (UTF-8)."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _scope(text: str) -> Scope:
+    return Scope.parse(text) if text else NOTHING
+
+
+def rule_text(rule: ApprovalRule) -> str:
+    """The rule as it was, in JSON with its keys in order."""
+    return json.dumps(
+        {
+            "approvers": sorted(rule.approvers),
+            "max_duration": rule.max_duration,
+            "name": rule.name,
+            "votes": rule.votes,
+        },
+        sort_keys=True,
+    )
+
+
+def _rule(text: str) -> ApprovalRule:
+    kept = json.loads(text)
+    return ApprovalRule(
+        kept["name"], frozenset(kept["approvers"]), kept["votes"], kept["max_duration"]
+    )
+
+
+def principal(row: RowMapping, groups: Sequence[str]) -> Principal:
+    return Principal(
+        row["id"], Kind(row["kind"]), row["issuer"], row["subject"], row["email"], frozenset(groups)
+    )
+
+
+def token_values(token: Token) -> Values:
+    return {
+        "hash": token.hash,
+        "principal": token.principal,
+        "issued": token.issued,
+        "expires": token.expires,
+        "identity_until": token.identity_until,
+        "key": token.key,
+        "uid": token.uid,
+        "revoked": token.revoked,
+    }
+
+
+def token(row: RowMapping) -> Token:
+    return Token(**row)
+
+
+def request_values(request: Request) -> Values:
+    return {
+        "id": request.id,
+        "requester": request.requester,
+        "target": request.target,
+        "scope": str(request.scope),
+        "reason": plain(request.reason),
+        "duration": request.duration,
+        "created": request.created,
+        "expires": request.expires,
+        "rule": rule_text(request.rule),
+        "policy_version": request.policy_version,
+        "state": request.state.value,
+        "task": plain(request.task),
+        "ticket": plain(request.ticket),
+        "priority": request.priority.value,
+        "key": request.key or None,
+    }
+
+
+def request(row: RowMapping) -> Request:
+    return Request(
+        **{
+            **row,
+            "scope": _scope(row["scope"]),
+            "rule": _rule(row["rule"]),
+            "state": RequestState(row["state"]),
+            "priority": Priority(row["priority"]),
+            "key": row["key"] or "",
+        }
+    )
+
+
+def vote_values(vote: Vote) -> Values:
+    return {
+        "id": vote.id,
+        "request": vote.request,
+        "voter": vote.voter,
+        "answer": vote.answer.value,
+        "reason": plain(vote.reason),
+        "at": vote.at,
+        "duration": vote.duration,
+    }
+
+
+def vote(row: RowMapping) -> Vote:
+    return Vote(**{**row, "answer": Answer(row["answer"])})
+
+
+def grant_values(grant: Grant) -> Values:
+    return {
+        "id": grant.id,
+        "request": grant.request,
+        "principal": grant.principal,
+        "target": grant.target,
+        "scope": str(grant.scope),
+        "not_before": grant.not_before,
+        "not_after": grant.not_after,
+        "state": grant.state.value,
+        "ended_at": grant.ended_at,
+        "ended_by": grant.ended_by,
+        "ended_why": plain(grant.ended_why),
+    }
+
+
+def grant(row: RowMapping) -> Grant:
+    return Grant(**{**row, "scope": _scope(row["scope"]), "state": GrantState(row["state"])})
+
+
+def session_values(session: Session) -> Values:
+    """Without the grants, which are rows of their own."""
+    return {
+        "id": session.id,
+        "principal": session.principal,
+        "target": session.target,
+        "database": plain(session.database),
+        "door": session.door,
+        "client": plain(session.client),
+        "started": session.started,
+        "ended": session.ended,
+        "end_cause": session.end_cause,
+        "statements": session.statements,
+        "refused": session.refused,
+        "masked": session.masked,
+        "head": session.head,
+    }
+
+
+def session(row: RowMapping, grants: Sequence[str]) -> Session:
+    return Session(**row, grants=tuple(grants))
+
+
+def decision_values(decision: Decision) -> Values:
+    return {
+        "id": decision.id,
+        "grant_id": decision.grant,
+        "actor": decision.actor,
+        "answer": decision.answer.value,
+        "reason": plain(decision.reason),
+        "at": decision.at,
+        "evidence": plain(decision.evidence),
+    }
+
+
+def decision(row: RowMapping) -> Decision:
+    return Decision(
+        row["id"],
+        row["grant_id"],
+        row["actor"],
+        ReviewAnswer(row["answer"]),
+        row["reason"],
+        row["at"],
+        row["evidence"],
+    )
+
+
+def event_values(event: AuditEvent) -> Values:
+    return {
+        "at": event.at,
+        "actor": plain(event.actor),
+        "action": event.action,
+        "subject": plain(event.subject),
+        "detail": plain(json.dumps(event.detail, sort_keys=True, ensure_ascii=False)),
+    }
+
+
+def event(row: RowMapping) -> AuditEvent:
+    detail = json.loads(row["detail"])
+    return AuditEvent(row["at"], row["actor"], row["action"], row["subject"], detail)
