@@ -39,8 +39,7 @@ class Identity(Section):
     """``[identity]`` of agent.toml."""
 
     issuer: str
-    client_id: str
-    client_secret: Reference | None = None
+    client_id: str  # a public client: the device flow runs where a secret would be nobody's
     scopes: tuple[str, ...] = ("openid", "email", "profile", "groups", "offline_access")
     groups_claim: str = "groups"
     max_age: Duration = "12h"

@@ -1,0 +1,104 @@
+"""Requests and the votes on them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from hoopagent.api.context import Agent, Who
+from hoopagent.errors import Refused
+from hoopagent.means import Means, View
+from hoopagent.requests import Requests
+from hoopcore.access import Wish
+from hoopcore.model import Answer, Priority, RequestState, Scope
+
+# What is longer is no sentence; the exact bounds are the core's, which says so in words.
+_LONG = 4_000
+_TEN_YEARS = 10 * 366 * 86_400
+
+Seconds = Annotated[int, Field(ge=1, le=_TEN_YEARS)]
+Id = Annotated[str, Path(pattern=r"^[a-z]+-[0-9a-z]{8,26}$")]
+
+
+class NewRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    target: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
+    reason: str = Field(max_length=_LONG)
+    duration: Seconds
+    scope: str | None = Field(None, max_length=_LONG)
+    task: str = Field("", max_length=_LONG)
+    ticket: str = Field("", max_length=_LONG)
+    priority: Priority = Priority.NORMAL
+    key: str = Field("", pattern=r"^[\x21-\x7e]{0,128}$")
+
+
+class NewVote(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    answer: Answer
+    reason: str = Field("", max_length=_LONG)
+    duration: Seconds | None = None
+
+
+class Nothing(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+def means_of(agent: Agent) -> Means:
+    """What the use cases around access need of an agent."""
+    return Means(agent.store, agent.config_now, agent.clock, agent.random)
+
+
+def router(agent: Agent) -> APIRouter:
+    """``/v1/requests``."""
+    routes = APIRouter(prefix="/v1/requests")
+    requests = Requests(means_of(agent))
+
+    @routes.get("")
+    async def every(
+        who: Who,
+        mine: bool = False,
+        to_decide: bool = False,
+        state: RequestState | None = None,
+    ) -> list[View]:
+        return await requests.listed(who, mine=mine, to_decide=to_decide, state=state)
+
+    @routes.post("")
+    async def ask(who: Who, wish: NewRequest) -> View:
+        return await requests.ask(who, _wish(wish))
+
+    @routes.get("/{id}")
+    async def one(who: Who, id: Id) -> View:
+        return await requests.show(who, id)
+
+    @routes.post("/{id}/votes")
+    async def vote(who: Who, id: Id, new: NewVote) -> View:
+        return await requests.vote(who, id, new.answer, new.reason, new.duration)
+
+    @routes.post("/{id}/cancel")
+    async def cancel(who: Who, id: Id, _: Nothing | None = None) -> View:
+        return await requests.cancel(who, id)
+
+    return routes
+
+
+def _wish(new: NewRequest) -> Wish:
+    scope = None
+    if new.scope is not None:
+        try:
+            scope = Scope.parse(new.scope)
+        except ValueError as problem:
+            raise Refused(422, "scope", f"the scope cannot be read: {problem}") from problem
+    return Wish(
+        target=new.target,
+        reason=new.reason,
+        duration=new.duration,
+        scope=scope,
+        task=new.task,
+        ticket=new.ticket,
+        priority=new.priority,
+        key=new.key,
+    )

@@ -1,0 +1,69 @@
+"""The catalogs of the targets' databases, kept while sessions use them.
+
+A catalog is what lets a mask know one table from another.  It is read by the agent on its own
+connection when a session opens, and again behind DDL; without one, everything counts as covered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from hoopagent.catalog import read_catalog
+from hoopagent.config import Config
+from hoopagent.config_files import read_secret
+from hoopagent.connect import Place
+from hoopcore.model import SECOND, Time
+from hoopcore.sql.catalog import Catalog
+
+log = structlog.get_logger()
+
+# DDL that goes past the agent is seen this much later by new sessions.
+_FRESH = 5 * SECOND
+
+
+class Catalogs:
+    """``get`` answers from memory while that is fresh; ``renew`` always asks the target."""
+
+    def __init__(self, config_now: Callable[[], Config], clock: Callable[[], Time]) -> None:
+        self._config_now = config_now
+        self._clock = clock
+        self._kept: dict[tuple[str, str], tuple[Time, Catalog]] = {}
+        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+
+    async def get(self, target: str, database: str) -> Catalog | None:
+        kept = self._kept.get((target, database))
+        if kept is not None and self._clock() - kept[0] < _FRESH:
+            return kept[1]
+        return await self.renew(target, database)
+
+    async def renew(self, target: str, database: str) -> Catalog | None:
+        """As it is now; None where it cannot be read, and then nothing is kept."""
+        key = (target, database)
+        asked = self._clock()
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            kept = self._kept.get(key)
+            if kept is not None and kept[0] > asked:
+                return kept[1]  # somebody began to read it after we had asked
+            began = self._clock()
+            try:
+                catalog = await self._read(target, database)
+            except Exception as problem:  # noqa: BLE001 - the border: a target may answer anything
+                log.warning("catalog.unread", target=target, problem=type(problem).__name__)
+                self._kept.pop(key, None)
+                return None
+            self._kept[key] = (began, catalog)
+            return catalog
+
+    async def _read(self, target: str, database: str) -> Catalog:
+        config = self._config_now()
+        section = config.targets[target]
+        secret = section.credential.password
+        return await read_catalog(
+            Place(target, section.address, section.tls),
+            database=database,
+            user=section.credential.user,
+            password=None if secret is None else read_secret(secret, config.folder),
+        )

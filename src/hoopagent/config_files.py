@@ -1,0 +1,312 @@
+"""Reads the agent's folder and says everything that is wrong with it at once.
+
+Each problem is a ``ConfigError`` with file, line and key.  Nothing here opens a socket or makes a
+file, so ``hoop-agent check`` is safe to run anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from hoopagent.config import Agent, Config, Identity, Role, TargetSection, Tls
+from hoopcore.masking import Masking
+from hoopcore.model import EVERYTHING, Scope
+from hoopcore.places import ConfigError, did_you_mean, line_of, lines_of
+from hoopcore.policy import Policy
+
+FILES = ("agent.toml", "targets.toml", "roles.toml", "rules.toml", "masks.toml")
+
+NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,62}"
+
+Shape = TypeVar("Shape", bound=BaseModel)
+Trusting = TypeVar("Trusting", Identity, Tls)
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(duration: str) -> int:
+    """``1h30m`` → 5400.  The form was checked when the file was read."""
+    return sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)([smhd])", duration))
+
+
+def read_secret(reference: str, folder: Path) -> str:
+    """What a reference stands for; KeyError or OSError where it stands for nothing.
+
+    Nothing is also what is empty: no password is said by leaving the key out.
+    """
+    kind, _, name = reference.partition(":")
+    if kind == "env":
+        secret = os.environ[name]
+    else:
+        secret = (folder / name).read_text(encoding="utf-8").rstrip("\r\n")
+    if not secret:
+        raise KeyError(name)
+    return secret
+
+
+def load(folder: Path) -> Config:
+    """The configuration, or the first problem as a ConfigError."""
+    config, problems = check(folder)
+    if problems or config is None:
+        raise problems[0]
+    return config
+
+
+def check(folder: Path) -> tuple[Config | None, list[ConfigError]]:
+    """The configuration (None where it cannot be had) and every problem, in the files' order."""
+    problems: list[ConfigError] = []
+    texts: dict[str, str] = {}
+    for name in FILES:
+        try:
+            texts[name] = (folder / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as problem:
+            said = getattr(problem, "strerror", None) or "it is not UTF-8"
+            problems.append(ConfigError(f"cannot be read: {said}", file=name))
+    if problems:
+        return None, problems
+    agent = _section(texts, "agent.toml", ("agent",), Agent, problems, known=("agent", "identity"))
+    identity = _section(texts, "agent.toml", ("identity",), Identity, problems)
+    targets = _named(texts, "targets.toml", "targets", TargetSection, problems)
+    roles = _named(texts, "roles.toml", "roles", Role, problems)
+    problems += _cross(texts, targets, roles)
+    problems += [] if agent is None else _listening(texts, agent)
+    problems += _core(texts)
+    if problems or agent is None or identity is None:
+        return None, _in_order(problems)
+    here = folder.resolve()
+    config = Config(
+        folder=here,
+        agent=agent,
+        identity=_beside(here, identity),
+        targets={name: _trusting(here, target) for name, target in targets.items()},
+        roles=roles,
+        rules=texts["rules.toml"],
+        masks=texts["masks.toml"],
+        version=hashlib.sha256("\0".join(texts[name] for name in FILES).encode()).hexdigest(),
+    )
+    problems += _secrets(texts, config)
+    return (None if problems else config), _in_order(problems)
+
+
+def _beside(folder: Path, section: Trusting) -> Trusting:
+    """The same section, its CA file's path counted from the folder."""
+    if section.ca_file is None:
+        return section
+    return section.model_copy(update={"ca_file": folder / section.ca_file})
+
+
+def _trusting(folder: Path, target: TargetSection) -> TargetSection:
+    return target.model_copy(update={"tls": _beside(folder, target.tls)})
+
+
+def _in_order(problems: list[ConfigError]) -> list[ConfigError]:
+    return sorted(problems, key=lambda problem: (FILES.index(problem.file), problem.line))
+
+
+def _parse(texts: dict[str, str], file: str, problems: list[ConfigError]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(texts[file])
+    except tomllib.TOMLDecodeError as problem:
+        found = re.search(r"at line (\d+)", str(problem))
+        said = re.sub(r" \(at .*\)$", "", str(problem))
+        line = int(found[1]) if found else len(texts[file].splitlines())
+        error = ConfigError(said, file=file, line=line)
+        if not any(p.file == file and p.line == line for p in problems):
+            problems.append(error)
+        return {}
+
+
+def _unknown_tables(
+    data: dict[str, Any], known: tuple[str, ...], texts: dict[str, str], file: str
+) -> list[ConfigError]:
+    places = lines_of(texts[file])
+    return [
+        ConfigError(
+            f'unknown table "{key}"{did_you_mean(key, known)}',
+            file=file,
+            line=line_of(places, (key,)),
+            key=key,
+        )
+        for key in data
+        if key not in known
+    ]
+
+
+def _section(
+    texts: dict[str, str],
+    file: str,
+    path: tuple[str, ...],
+    model: type[Shape],
+    problems: list[ConfigError],
+    known: tuple[str, ...] = (),
+) -> Shape | None:
+    """One table of a file; ``known`` are the tables this file may have."""
+    data = _parse(texts, file, problems)
+    if known:
+        problems += _unknown_tables(data, known, texts, file)
+    value = data
+    for part in path:
+        value = value.get(part, {})
+    return _validated(texts, file, path, model, value, problems)
+
+
+def _named(
+    texts: dict[str, str],
+    file: str,
+    table: str,
+    model: type[Shape],
+    problems: list[ConfigError],
+) -> dict[str, Shape]:
+    """``[table.NAME]`` for every name."""
+    data = _parse(texts, file, problems)
+    problems += _unknown_tables(data, (table,), texts, file)
+    found: dict[str, Shape] = {}
+    tables = data.get(table, {})
+    if not isinstance(tables, dict):
+        line = line_of(lines_of(texts[file]), (table,))
+        words = f'"{table}" holds tables with a name each: [{table}.NAME]'
+        problems.append(ConfigError(words, file=file, line=line, key=table))
+        return {}
+    for name, value in tables.items():
+        if not re.fullmatch(NAME_PATTERN, name):
+            line = line_of(lines_of(texts[file]), (table, name))
+            words = f'"{name}" is not a name: small letters, digits, dot, dash, at most 63'
+            problems.append(ConfigError(words, file=file, line=line, key=name))
+            continue
+        shaped = _validated(texts, file, (table, name), model, value, problems)
+        if shaped is not None:
+            found[name] = shaped
+    return found
+
+
+def _validated(
+    texts: dict[str, str],
+    file: str,
+    path: tuple[str, ...],
+    model: type[Shape],
+    value: Any,
+    problems: list[ConfigError],
+) -> Shape | None:
+    try:
+        return model.model_validate(value)
+    except ValidationError as found:
+        places = lines_of(texts[file])
+        for error in found.errors():
+            where = (*path, *error["loc"])
+            problems.append(_words(error, where, model, file, line_of(places, where)))
+        return None
+
+
+def _words(
+    error: Any, where: tuple[Any, ...], model: type[BaseModel], file: str, line: int
+) -> ConfigError:
+    key = str(where[-1])
+    table = ".".join(str(part) for part in where[:-1] if not isinstance(part, int))
+    if not table:  # the table itself is none
+        return ConfigError(f'"{key}" is a table: [{key}]', file=file, line=line, key=key)
+    if error["type"] == "extra_forbidden":
+        said = f'unknown key "{key}" in [{table}]{did_you_mean(key, _fields(model))}'
+    elif error["type"] == "missing":
+        said = f'[{table}] wants a key "{key}"'
+    else:
+        said = f'"{key}" in [{table}]: {error["msg"]}'
+    return ConfigError(said, file=file, line=line, key=key)
+
+
+def _fields(model: type[BaseModel]) -> set[str]:
+    """The names of this table's keys, and of the tables within it."""
+    names = set(model.model_fields)
+    for field in model.model_fields.values():
+        for inner in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                names |= set(inner.model_fields)
+    return names
+
+
+def _cross(
+    texts: dict[str, str], targets: dict[str, TargetSection], roles: dict[str, Role]
+) -> list[ConfigError]:
+    """What is wrong between two places that are each right."""
+    problems: list[ConfigError] = []
+    places = lines_of(texts["roles.toml"])
+    for name, role in roles.items():
+        for number, eligibility in enumerate(role.may_request):
+            line = line_of(places, ("roles", name, "may_request", number))
+
+            def wrong(said: str, key: str, line: int = line) -> None:
+                problems.append(ConfigError(said, file="roles.toml", line=line, key=key))
+
+            try:
+                if not EVERYTHING.covers(Scope.parse(eligibility.scope)):
+                    wrong("scope", "scope")
+            except ValueError as problem:
+                wrong(str(problem), "scope")
+            if eligibility.votes and not eligibility.approvers:
+                wrong(f"{eligibility.votes} votes are wanted and nobody may vote", "approvers")
+    for name, target in targets.items():
+        if not target.address.startswith("/") and not _is_address(target.address):
+            line = line_of(lines_of(texts["targets.toml"]), ("targets", name, "address"))
+            said = f'address "{target.address}" is not host:port, nor the folder of a socket'
+            problems.append(ConfigError(said, file="targets.toml", line=line, key="address"))
+    return problems
+
+
+def _is_address(text: str) -> bool:
+    """Whether it is ``host:port``."""
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and int(port) < 1 << 16
+
+
+def _listening(texts: dict[str, str], agent: Agent) -> list[ConfigError]:
+    """Addresses of the agent itself that are none."""
+    return [
+        ConfigError(
+            f'{key} = "{address}" is not host:port',
+            file="agent.toml",
+            line=line_of(lines_of(texts["agent.toml"]), ("agent", key)),
+            key=key,
+        )
+        for key, address in (("ssh", agent.ssh), ("tcp", agent.tcp))
+        if not _is_address(address)
+    ]
+
+
+def _core(texts: dict[str, str]) -> list[ConfigError]:
+    """What the core says of the rules and the masks."""
+    problems: list[ConfigError] = []
+    for file, load_text in (("rules.toml", Policy.load), ("masks.toml", Masking.load)):
+        try:
+            load_text(texts[file])
+        except ValueError as problem:
+            line = int(getattr(problem, "line", 0) or 0)
+            said = str(getattr(problem, "message", problem))
+            problems.append(
+                ConfigError(said, file=file, line=line, key=str(getattr(problem, "key", "")))
+            )
+    return problems
+
+
+def _secrets(texts: dict[str, str], config: Config) -> list[ConfigError]:
+    """References that stand for nothing now."""
+    problems: list[ConfigError] = []
+    wanted = [
+        ("targets.toml", ("targets", name, "credential", "password"), target.credential.password)
+        for name, target in config.targets.items()
+    ]
+    for file, path, reference in wanted:
+        if reference is None:
+            continue
+        try:
+            read_secret(reference, config.folder)
+        except (KeyError, OSError, UnicodeDecodeError):
+            line = line_of(lines_of(texts[file]), path)
+            said = f'"{path[-1]}": nothing is found at {reference}'
+            problems.append(ConfigError(said, file=file, line=line, key=path[-1]))
+    return problems

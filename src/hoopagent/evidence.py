@@ -1,0 +1,79 @@
+"""What the stream saw and the judge said, as events of the recording.
+
+Statement text is redacted on the way (``hoopcore.recording.redaction``) unless the target keeps
+exact text.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from hoopagent.recording_keys import RecordingKeys
+from hoopcore.recording import Copied, Event, Fatal, Finished, Said, touches_of
+from hoopcore.recording.redaction import NOTHING, redact, redact_parameters
+from hoopcore.statement import Reading
+from hoopcore.stream import Ask, AskKind, Seen, Side
+from hoopcore.stream import Copied as SeenCopied
+from hoopcore.stream import Fatal as SeenFatal
+from hoopcore.stream import Finished as SeenFinished
+
+
+def said(
+    ask: Ask,
+    reading: Reading,
+    *,
+    allowed: bool,
+    rule: str,
+    reason: str,
+    masked: frozenset[str],
+    keys: RecordingKeys,
+    exact: bool = False,
+    encoding: str = "UTF8",
+) -> Said:
+    """The event of an ask that was judged.
+
+    ``masked`` names the masked columns whose values it may hold: none where nothing it touches is
+    masked, ``*`` for any column.  ``encoding`` is PostgreSQL's name of client_encoding.
+    """
+    mask = NOTHING if exact else masked
+    key = None if exact else keys.redaction
+    text = ""
+    if ask.kind is not AskKind.RUN:
+        text = redact(ask.text, reading, mask, key, encoding)
+    return Said(
+        seq=ask.seq,
+        kind=ask.kind.value,
+        text=text,
+        prepared=ask.prepared,
+        origin=ask.origin,
+        parameters=redact_parameters(ask.parameters, ask.formats, mask, key, encoding),
+        effects=tuple(sorted(reading.effects)),
+        touches=touches_of(reading),
+        tag="; ".join(statement.tag for statement in reading.statements if statement.tag)[:200],
+        unread=reading.why,
+        verdict="allow" if allowed else "refuse",
+        rule=rule,
+        reason="" if allowed else reason,
+    )
+
+
+def event_of(seen: Seen) -> Event:
+    """The event of what the stream saw in the replies."""
+    match seen:
+        case SeenFinished():
+            return Finished(
+                seq=seen.seq,
+                tag=seen.tag,
+                rows=seen.rows,
+                bytes=seen.bytes,
+                error=seen.error,
+                columns=seen.columns,
+                masked=seen.masked,
+            )
+        case SeenCopied():
+            to = "target" if seen.side is Side.CLIENT else "client"
+            return Copied(seq=seen.seq, to=to, bytes=seen.bytes)
+        case SeenFatal():
+            return Fatal(code=seen.code)
+        case _:
+            assert_never(seen)

@@ -1,0 +1,141 @@
+"""The identity provider as the agent sees it: two documents, fetched within bounds.
+
+Discovery says where the keys are, and the keys say who may sign.  Both are kept for ten minutes;
+a token with a key id nobody knows makes us look again, but at most once a minute, so that a storm
+of made-up ids is no storm for the provider.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from hoopcore.model import SECOND, Time
+
+LARGEST_DOCUMENT = 1 << 20
+TIMEOUT = 10.0  # seconds for a whole document
+KEPT = 10 * 60 * SECOND
+PAUSE = 60 * SECOND  # between two looks for an unknown key
+RETRY = 5 * SECOND  # after a provider that did not answer
+
+
+class ProviderAway(Exception):
+    """The provider did not give its documents; the text says which and why."""
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this machine, by address or as ``localhost``."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_protected(url: str) -> bool:
+    """https, or plain http that never leaves this machine."""
+    scheme = urlsplit(url).scheme
+    return scheme == "https" or (scheme == "http" and is_loopback(url))
+
+
+class Provider:
+    """``keys(kid)`` is the question; everything else is how the answer is kept fresh."""
+
+    def __init__(self, issuer: str, ca_file: Path | None, clock: Callable[[], Time]) -> None:
+        self._issuer = issuer
+        self._ca_file = ca_file
+        self._clock = clock
+        self._keys: list[dict[str, Any]] = []
+        self._fetched: Time | None = None
+        self._tried: Time | None = None
+        self._lock = asyncio.Lock()
+        self._http: httpx.AsyncClient | None = None
+
+    async def keys(self, kid: str | None) -> list[dict[str, Any]]:
+        """The provider's public JWKs, not older than ten minutes; raises ProviderAway."""
+        async with self._lock:
+            if not self._current():
+                if not self._within(self._tried, RETRY):
+                    await self._refresh()
+            elif not self._knows(kid) and not self._within(self._tried, PAUSE):
+                await self._refresh()
+            if not self._current():
+                raise ProviderAway(f"{self._issuer} could not be asked for its keys just now")
+            return self._keys
+
+    async def close(self) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+    def _current(self) -> bool:
+        return self._within(self._fetched, KEPT)
+
+    def _knows(self, kid: str | None) -> bool:
+        return kid is None or any(key.get("kid") == kid for key in self._keys)
+
+    def _within(self, since: Time | None, span: Time) -> bool:
+        """A clock that was turned back makes nothing fresh for ever."""
+        return since is not None and 0 <= self._clock() - since < span
+
+    async def _refresh(self) -> None:
+        self._tried = self._clock()
+        discovery = await self._document(
+            f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
+        )
+        # OpenID Connect Discovery 4.3: else one provider could speak for another.
+        if discovery.get("issuer") != self._issuer:
+            raise ProviderAway(f"{self._issuer} calls itself by another name in its discovery")
+        where = discovery.get("jwks_uri")
+        if not isinstance(where, str):
+            raise ProviderAway(f"{self._issuer} does not say where its keys are")
+        keys = (await self._document(where)).get("keys")
+        if not isinstance(keys, list):
+            raise ProviderAway(f"{where} is not a set of keys")
+        self._keys = [key for key in keys if isinstance(key, dict)]
+        self._fetched = self._clock()
+
+    async def _document(self, url: str) -> dict[str, Any]:
+        if not is_protected(url):
+            raise ProviderAway(f"{url} is not https")
+        try:
+            async with asyncio.timeout(TIMEOUT), self._client().stream("GET", url) as answer:
+                if answer.status_code != 200:
+                    raise ProviderAway(f"{url} answered {answer.status_code}")
+                body = bytearray()
+                async for piece in answer.aiter_bytes():
+                    body += piece
+                    if len(body) > LARGEST_DOCUMENT:
+                        raise ProviderAway(f"{url} is larger than {LARGEST_DOCUMENT} bytes")
+            document = json.loads(body)
+        except (httpx.HTTPError, OSError, TimeoutError) as problem:
+            why = str(problem) or type(problem).__name__
+            raise ProviderAway(f"{url} could not be read: {why}") from problem
+        except (ValueError, RecursionError) as problem:
+            raise ProviderAway(f"{url} is not JSON") from problem
+        if not isinstance(document, dict):
+            raise ProviderAway(f"{url} is not a JSON object")
+        return document
+
+    def _client(self) -> httpx.AsyncClient:
+        if self._http is None:
+            try:
+                trust = ssl.create_default_context(cafile=self._ca_file)
+            except OSError as problem:
+                raise ProviderAway(f"{self._ca_file} could not be read: {problem}") from problem
+            self._http = httpx.AsyncClient(
+                verify=trust,
+                timeout=TIMEOUT,
+                follow_redirects=False,
+                # A proxy has no part in talking to this machine.
+                trust_env=not is_loopback(self._issuer),
+            )
+        return self._http

@@ -1,0 +1,350 @@
+"""The straight line of one session: read, judge, record, then forward.
+
+Both directions run inside ``data_received``: plain calls, no task and no queue per message.  Only
+three things wait: a long text that the reader process reads, a recording that must be on the disk
+first, and a catalog that must be read again behind DDL.  The client is then not read from; its
+bytes stay in the stream, and a future's callback goes on.
+
+Order of the file: what the relay is given, the two sides, the client's turn, the target's turn,
+and the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+
+from hoopagent.lane import Lane
+from hoopagent.recorder import RecorderFailed
+from hoopcore.policy import Verdict
+from hoopcore.recording import EndCause, Event
+from hoopcore.statement import Reading
+from hoopcore.stream import Ask, Out, ProtocolError, Refusal, Seen, Side, Stream
+
+log = structlog.get_logger()
+
+# A stream that holds less than this is not worth asking the agent-wide budget about.
+_WORTH_COUNTING = 1 << 20
+
+# What a side gets to take the last bytes, and the target to say what became of its statement.
+_GRACE = 2.0
+
+
+class Recorder(Protocol):
+    """The part of recorder.py that the line needs."""
+
+    def append(self, *events: Event) -> asyncio.Future[None] | None:
+        """Durable when it returns None or the future is done; else RecorderFailed."""
+        ...
+
+
+@dataclass(slots=True)
+class Line:
+    """What one session's relay is made of; each part is plain and may be replaced in a test."""
+
+    stream: Stream
+    recorder: Recorder
+    read: Callable[[Ask], Reading | asyncio.Future[Reading]]
+    judge: Callable[[Ask, Reading], Verdict]
+    said: Callable[[Ask, Reading, Verdict], Event]
+    saw: Callable[[Seen], Event]
+    behind: Callable[[Seen], asyncio.Future[None] | None]  # what must be done before the next ask
+    over_budget: Callable[[], bool]  # all sessions together hold too much, and this one most
+    cancel: Callable[[], None]  # asks the target to give up the statement in flight
+
+
+class _Half(asyncio.Protocol):
+    """One side's connection.  It knows its relay and which side it is, nothing else."""
+
+    def __init__(self, relay: Relay, side: Side) -> None:
+        self.relay = relay
+        self.side = side
+
+    def data_received(self, data: bytes) -> None:
+        self.relay.received(self.side, data)
+
+    def eof_received(self) -> bool:
+        return False  # a half-closed connection is closed
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.relay.lost(self.side)
+
+    def pause_writing(self) -> None:
+        self.relay.pause(self.side)
+
+    def resume_writing(self) -> None:
+        self.relay.resume(self.side)
+
+
+class Relay:
+    """Runs one session until one side leaves or ``end`` is called.
+
+    ``ended`` is done when both connections are closed, with the cause and a detail; the recording
+    is then complete but for its last event.
+    """
+
+    def __init__(self, line: Line, client: Lane, target: Lane) -> None:
+        self.line = line
+        self.lanes = {Side.CLIENT: client, Side.TARGET: target}
+        self.transports = {side: lane.transport for side, lane in self.lanes.items()}
+        self.loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[tuple[EndCause, str]] = self.loop.create_future()
+        self.cause: tuple[EndCause, str] | None = None
+        self._open = {Side.CLIENT, Side.TARGET}
+        self._blocks = 0  # futures that the client's turn waits for
+        self._full: set[Side] = set()  # sides whose write buffer is full
+        self._events: list[Event] = []
+        self._outs: list[Out] = []
+
+    def start(self) -> None:
+        """Takes both connections over, with what was read past the login."""
+        read = {side: lane.hand_over(_Half(self, side)) for side, lane in self.lanes.items()}
+        for side in (Side.TARGET, Side.CLIENT):
+            if read[side]:
+                self.received(side, read[side])
+        for side in self.transports:
+            self._set_reading(side)
+
+    # --- what the two sides report --------------------------------------------------------------
+
+    def received(self, side: Side, data: bytes) -> None:
+        if self.cause is not None and side is Side.CLIENT:
+            return
+        self._guarded(self._received, side, data)
+
+    def _received(self, side: Side, data: bytes) -> None:
+        self.line.stream.feed(side, data)
+        if side is Side.CLIENT:
+            self._client_turn()
+        else:
+            self._target_turn()
+        # A side that takes no more has what the stream has let go piling up before it.
+        if (self._full or self.line.stream.held > _WORTH_COUNTING) and self.line.over_budget():
+            self.end_as_largest()
+
+    @property
+    def held(self) -> int:
+        """Bytes that this session holds: messages that wait, and what a side has not taken yet."""
+        size = self.line.stream.held
+        for side in self._open:
+            size += self.transports[side].get_write_buffer_size()
+        return size
+
+    def end_as_largest(self) -> None:
+        """Ends the session, as the one that holds most where all together hold too much."""
+        self.end("53200", "the agent holds too much for its sessions", EndCause.HELD_TOO_MUCH)
+
+    def _guarded(self, act: Callable[..., object], *arguments: Any) -> None:
+        """Runs one turn; whatever goes wrong in it ends the session."""
+        try:
+            act(*arguments)
+        except ProtocolError as problem:
+            code = getattr(problem, "code", "08P01")
+            self.end(code, str(problem), EndCause.PROTOCOL_ERROR)
+        except RecorderFailed:
+            self.end("58030", "this session can no longer be recorded", EndCause.RECORDING_FAILED)
+        except Exception as problem:  # noqa: BLE001 - the border: our own bug lets nothing pass
+            log.error("session.failed", problem=type(problem).__name__, where=places(problem))
+            self.end(
+                "XX000",
+                "the agent failed; the session was ended to be safe",
+                EndCause.INTERNAL_ERROR,
+            )
+
+    def lost(self, side: Side) -> None:
+        self._open.discard(side)
+        if self.cause is None:
+            left = EndCause.CLIENT_LEFT if side is Side.CLIENT else EndCause.TARGET_LEFT
+            self._finish(left, "")
+        self._settle()
+
+    def pause(self, side: Side) -> None:
+        """This side takes no more for now, so the other one is not read from."""
+        self._full.add(side)
+        self._set_reading(_other(side))
+
+    def resume(self, side: Side) -> None:
+        self._full.discard(side)
+        self._set_reading(_other(side))
+
+    def _set_reading(self, side: Side) -> None:
+        transport = self.transports[side]
+        if transport.is_closing():
+            return
+        stopped = _other(side) in self._full or (side is Side.CLIENT and self._blocks > 0)
+        if stopped and transport.is_reading():
+            transport.pause_reading()
+        elif not stopped and not transport.is_reading():
+            transport.resume_reading()
+
+    # --- the client's turn: judge, record, then forward -------------------------------------------
+
+    def _client_turn(self) -> None:
+        """Judges all that can be judged now; records it in one write; then forwards it."""
+        if self._blocks or self.cause is not None:
+            return
+        while (ask := self.line.stream.next_ask()) is not None:
+            reading = ask.reading
+            if reading is None:
+                found = self.line.read(ask)
+                if isinstance(found, asyncio.Future):
+                    # What was judged before it goes on its way; the rest waits for the reader.
+                    self._commit()
+                    self._wait(found, partial(self._answer, ask))
+                    return
+                reading = found
+            self._answer(ask, reading)
+        self._outs.append(self.line.stream.pump())
+        self._commit()
+
+    def _answer(self, ask: Ask, reading: Reading) -> None:
+        verdict = self.line.judge(ask, reading)
+        self._events.append(self.line.said(ask, reading, verdict))
+        if verdict.allowed:
+            self._outs.append(self.line.stream.forward(ask, reading))
+        else:
+            refusal = Refusal(verdict.rule, verdict.reason, verdict.hint)
+            self._outs.append(self.line.stream.refuse(ask, reading, refusal))
+
+    def _commit(self) -> None:
+        """Records what was judged, and only then lets it go."""
+        outs, self._outs = self._outs, []
+        events, self._events = self._events, []
+        durable = self.line.recorder.append(*events) if events else None
+        if durable is None or durable.done():
+            if durable is not None:
+                durable.result()
+            self._send_all(outs)
+        else:
+            self._wait(durable, lambda _: self._send_all(outs))
+
+    def _wait(self, future: asyncio.Future[Any], then: Callable[[Any], object]) -> None:
+        """Stops the client's turn until the future is done, then goes on with it."""
+        self._blocks += 1
+        self._set_reading(Side.CLIENT)
+
+        def go_on(done: asyncio.Future[Any]) -> None:
+            if self.cause is not None:
+                if not done.cancelled():
+                    done.exception()  # nobody waits for it any more
+                return
+            self._blocks -= 1
+            then(done.result())
+            self._client_turn()
+            self._set_reading(Side.CLIENT)
+
+        future.add_done_callback(lambda done: self._guarded(go_on, done))
+
+    # --- the target's turn ---------------------------------------------------------------------
+
+    def _target_turn(self) -> None:
+        out = self.line.stream.from_target()
+        self._send(out)
+        for seen in out.seen:
+            first = self.line.behind(seen)
+            if first is not None:
+                self._wait(first, lambda _: None)
+        if self.cause is not None:
+            self._settle()
+        elif self.line.stream.ready_again:
+            self._client_turn()
+
+    def _send_all(self, outs: list[Out]) -> None:
+        """All of one turn as one, so that each side is written to once."""
+        if len(outs) == 1:
+            self._send(outs[0])
+            return
+        together = Out()
+        for out in outs:
+            together.to_client += out.to_client
+            together.to_target += out.to_target
+            together.seen += out.seen
+        self._send(together)
+
+    def _send(self, out: Out) -> None:
+        # What the client is told about is on the record first.
+        if out.seen:
+            self.line.recorder.append(*[self.line.saw(seen) for seen in out.seen])
+        if out.to_target:
+            self.transports[Side.TARGET].writelines(out.to_target)
+        if out.to_client and self.cause is None:
+            self.transports[Side.CLIENT].writelines(out.to_client)
+
+    # --- said by the agent itself, and the end -------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """A NOTICE to the client, at the next place between two messages."""
+        if self.cause is None:
+            self._guarded(lambda: self._send(self.line.stream.say(text)))
+
+    def end(self, code: str, text: str, cause: EndCause, detail: str = "") -> None:
+        """Ends the session now: the client is told why, then both connections close.
+
+        A statement in flight is cancelled, and the target gets a moment to say what became of it,
+        for the record; nothing of that reaches the client.
+        """
+        if self.cause is not None:
+            return
+        client = self.transports[Side.CLIENT]
+        if not client.is_closing():
+            client.writelines(self.line.stream.end(code, text).to_client)
+        self._finish(cause, detail)
+        self._settle()
+
+    def _finish(self, cause: EndCause, detail: str) -> None:
+        self.cause = (cause, detail)
+        # What was judged in this turn is not forwarded any more, but it was asked for.
+        events, self._events = self._events, []
+        self._outs.clear()
+        with contextlib.suppress(RecorderFailed):
+            if events:
+                self.line.recorder.append(*events)
+        self.transports[Side.CLIENT].close()
+        if self._in_flight() and cause is not EndCause.CLIENT_LEFT:
+            self.line.cancel()
+        target = self.transports[Side.TARGET]
+        if not target.is_closing() and not target.is_reading():
+            target.resume_reading()
+        self.loop.call_later(_GRACE, self._abort)
+
+    def _in_flight(self) -> bool:
+        return Side.TARGET in self._open and not self.line.stream.idle
+
+    def _settle(self) -> None:
+        """Closes what is left to close; done when both connections are gone."""
+        if self.cause is None:
+            return
+        # After a protocol error the stream cannot say any more what a reply belongs to.
+        if not self._in_flight() or self.cause[0] in (
+            EndCause.PROTOCOL_ERROR,
+            EndCause.INTERNAL_ERROR,
+        ):
+            self.transports[Side.TARGET].close()
+        if not self._open and not self.ended.done():
+            self.ended.set_result(self.cause)
+
+    def _abort(self) -> None:
+        for side in tuple(self._open):
+            self.transports[side].abort()
+            # A channel of SSH is lost when its peer agrees, and that peer may never do.
+            self.loop.call_soon(self.lost, side)
+
+
+def places(problem: BaseException) -> list[str]:
+    """Where it happened, without a word of what was said: a traceback's text may hold values."""
+    return [
+        f"{Path(frame.filename).name}:{frame.lineno}"
+        for frame in traceback.extract_tb(problem.__traceback__)
+    ]
+
+
+def _other(side: Side) -> Side:
+    return Side.TARGET if side is Side.CLIENT else Side.CLIENT
