@@ -72,7 +72,7 @@ class Postgres:
 
     def start(self, timeout: float = 30.0) -> Postgres:
         """Up and answering, or an exception with the server's own words."""
-        install = self._reachable_install()
+        install = self.reachable_install()
         data = self.folder / "data"
         self.folder.chmod(0o711)
         data.mkdir(mode=0o700)
@@ -161,7 +161,8 @@ class Postgres:
         self.stop()
         raise RuntimeError(f"PostgreSQL did not start in {timeout:.0f} s: {self._last_words()}")
 
-    def _reachable_install(self) -> Path:
+    def reachable_install(self) -> Path:
+        """Where the programs are that the server's user can run; as root, a copy."""
         if os.geteuid() != 0 or str(self.install).startswith("/usr/"):
             return self.install
         root = self.folder / "programs"

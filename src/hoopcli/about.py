@@ -1,0 +1,106 @@
+"""What is shown of a request and of a grant, in every command that shows one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from hoopcli.view import spell, when
+
+REQUEST_HEADS = ("REQUEST", "WHO", "TARGET", "FOR", "STATE", "ASKED", "REASON")
+GRANT_HEADS = ("GRANT", "WHO", "TARGET", "STATE", "ENDS", "SCOPE", "REASON")
+
+
+def scope(text: str) -> str:
+    """A scope in words where it is the widest there is."""
+    return "everything" if text == "*.*:*" else text
+
+
+def grant_of(request: Any) -> str:
+    """The id of the grant a request has led to; empty where there is none."""
+    grant = request.get("grant")
+    return str(grant["id"] if isinstance(grant, dict) else grant or "")
+
+
+def request_row(request: Any, now: datetime) -> tuple[object, ...]:
+    return (
+        request["id"],
+        request["requester"]["name"],
+        request["target"],
+        spell(request["duration"]),
+        request["state"],
+        when(request["created"], now),
+        request["reason"],
+    )
+
+
+def request_card(request: Any, now: datetime) -> Iterator[tuple[str, object]]:
+    is_pending = request["state"] == "pending"
+    yield "request", request["id"]
+    yield "state", request["state"]
+    yield "who", request["requester"]["name"]
+    yield "target", request["target"]
+    yield "scope", scope(request["scope"])
+    yield "for", spell(request["duration"])
+    yield "reason", request["reason"]
+    yield "task", request.get("task")
+    yield "ticket", request.get("ticket")
+    yield "priority", request.get("priority") if request.get("priority") != "normal" else ""
+    yield "asked", when(request["created"], now)
+    if is_pending:
+        yield "lapses", when(request["expires"], now)
+        yield "needs", needs(request)
+    for vote in request.get("votes") or ():
+        yield "vote", _vote(vote, now)
+    yield "rule", request.get("rule")
+    yield "grant", grant_of(request)
+
+
+def needs(request: Any) -> str:
+    """Whose votes a pending request waits for: ``1 more vote from dba or oncall``."""
+    given = sum(1 for vote in request.get("votes") or () if vote["answer"] == "approve")
+    missing = max(int(request.get("votes_needed") or 0) - given, 0)
+    more = "more " if given else ""
+    votes = f"{missing} {more}{'vote' if missing == 1 else 'votes'}"
+    groups = " or ".join(map(str, request.get("approvers") or ()))
+    return f"{votes} from {groups}" if groups else votes
+
+
+def voter(vote: Any) -> str:
+    """Who voted, which the agent gives by name or in full."""
+    who = vote["voter"]
+    return str(who["name"] if isinstance(who, dict) else who)
+
+
+def _vote(vote: Any, now: datetime) -> str:
+    shorter = f", for {spell(vote['duration'])}" if vote.get("duration") else ""
+    return f"{voter(vote)}: {vote['answer']}{shorter}, {when(vote['at'], now)}: {vote['reason']}"
+
+
+def grant_row(grant: Any, now: datetime, everyone: bool, ended: bool) -> tuple[object, ...]:
+    """Without ``everyone`` whose it is, and without ``ended`` its state, is the same everywhere."""
+    return (
+        grant["id"],
+        grant["principal"]["name"] if everyone else "",
+        grant["target"],
+        grant["state"] if ended else "",
+        when(grant.get("ended_at") or grant["not_after"], now),
+        scope(grant["scope"]),
+        grant["reason"],
+    )
+
+
+def grant_card(grant: Any, now: datetime) -> Iterator[tuple[str, object]]:
+    yield "grant", grant["id"]
+    yield "state", grant["state"]
+    yield "who", grant["principal"]["name"]
+    yield "target", grant["target"]
+    yield "scope", scope(grant["scope"])
+    yield "reason", grant["reason"]
+    if grant.get("ended_at"):
+        yield "ended", when(grant["ended_at"], now)
+        yield "why", grant.get("ended_why")
+    else:
+        yield "ends", when(grant["not_after"], now)
+    yield "closed", ", ".join(grant.get("closed") or ())

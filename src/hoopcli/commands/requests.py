@@ -1,0 +1,86 @@
+"""``hoop requests``: what was asked for, by you and of you."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hoopcli import about, completion_values, screen
+from hoopcli.client import connected, path
+from hoopcli.errors import usage
+from hoopcli.options import OutputOption, choice, request_id
+from hoopcli.view import Output
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+_Request = Annotated[
+    str | None,
+    typer.Argument(
+        help="Show this one in full.",
+        metavar="ID",
+        autocompletion=completion_values.requests,
+    ),
+]
+_Mine = Annotated[bool, typer.Option("--mine", help="Only what you asked for.")]
+_ToDecide = Annotated[bool, typer.Option("--to-decide", help="Only what waits for your vote.")]
+_State = Annotated[
+    str | None,
+    typer.Option(
+        help="Only in this state: pending, fulfilled, denied …",
+        metavar="STATE",
+        autocompletion=completion_values.request_states,
+    ),
+]
+
+
+@app.command()
+def requests(
+    request: _Request = None,
+    mine: _Mine = False,
+    to_decide: _ToDecide = False,
+    state: _State = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Requests: yours, and those you can decide.
+
+    \b
+    Examples:
+      hoop requests --to-decide
+      hoop requests --mine --state pending
+      hoop requests req-4k7mq2zt9x
+    """
+    if request is not None and (mine or to_decide or state):
+        usage("an ID and a choice of requests do not go together", "See:  hoop requests --help")
+    if mine and to_decide:
+        usage("--mine and --to-decide do not go together: nobody decides on their own")
+    if state is not None:
+        _check_state(state)
+    now = screen.now()
+    with connected() as client:
+        if request is not None:
+            value = client.get(path("requests", request_id(request)))
+            screen.show_one(
+                output, value, pairs=lambda one: about.request_card(one, now), name=_name
+            )
+            return
+        values = client.get("/v1/requests", mine=mine, to_decide=to_decide, state=state)
+    screen.show(
+        output,
+        values,
+        heads=about.REQUEST_HEADS,
+        row=lambda one: about.request_row(one, now),
+        name=_name,
+        empty="There is nothing for you to decide." if to_decide else "There are no requests.",
+    )
+
+
+def _check_state(state: str) -> None:
+    from hoopcore.model import RequestState
+
+    choice("--state", state, RequestState)
+
+
+def _name(value: dict[str, object]) -> object:
+    return value["id"]

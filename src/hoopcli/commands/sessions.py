@@ -1,0 +1,100 @@
+"""``hoop sessions``: who was on which target, when."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from hoopcli import completion_values, durations, screen
+from hoopcli.client import connected
+from hoopcli.errors import say, usage
+from hoopcli.options import OutputOption, target_name
+from hoopcli.view import Output, clean, moment, span, when
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+_HEADS = ("SESSION", "WHO", "TARGET", "STARTED", "TOOK", "STATEMENTS", "REFUSED", "MASKED", "END")
+
+
+@app.command()
+def sessions(
+    mine: Annotated[bool, typer.Option("--mine", help="Only yours.")] = False,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Only on this target.", metavar="TARGET", autocompletion=completion_values.targets
+        ),
+    ] = None,
+    principal: Annotated[
+        str | None, typer.Option(help="Only of this person (name or id).", metavar="WHO")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only those begun since: 2h, 3d, or a date.", metavar="WHEN"),
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Only those that run now.")] = False,
+    limit: Annotated[int, typer.Option(help="The newest so many.", min=1, max=10_000)] = 200,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Who was on which target, when, and what it came to.
+
+    \b
+    Examples:
+      hoop sessions --mine --since 2d
+      hoop sessions --target prod-db --live
+    """
+    now = screen.now()
+    if target is not None:
+        target_name(target)
+    begun = None if since is None else _begun(since, now)
+    with connected() as client:
+        values = client.get(
+            "/v1/sessions",
+            mine=mine,
+            target=target,
+            principal=principal,
+            since=begun,
+            live=live,
+            limit=limit,
+        )
+    screen.show(
+        output,
+        values,
+        heads=_HEADS,
+        row=lambda session: row(session, now, everyone=not mine),
+        name=lambda session: session["id"],
+        empty="No session runs now." if live else "There is no such session that you may see.",
+    )
+    if len(values) == limit and output is Output.TABLE:
+        say(f"These are the newest {limit}; --limit shows more.")
+
+
+def _begun(text: str, now: datetime) -> str:
+    """A duration back from now, or a date or time (UTC where it names no zone), as RFC 3339."""
+    try:
+        at = now - timedelta(seconds=durations.parse(text))
+    except (ValueError, OverflowError):
+        try:
+            at = moment(text)
+        except ValueError:
+            usage(f'--since: "{clean(text)}" is no duration (2h, 3d) and no date (2026-11-22)')
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def row(session: Any, now: datetime, everyone: bool = True) -> tuple[object, ...]:
+    """``everyone`` False leaves out whose it is, which is the same in every row."""
+    started = moment(session["started"])
+    ended = moment(session["ended"]) if session.get("ended") else None
+    return (
+        session["id"],
+        session["principal"]["name"] if everyone else "",
+        session["target"],
+        when(session["started"], now),
+        span(((ended or now) - started).total_seconds()),
+        session["statements"],
+        session["refused"],
+        session["masked"],
+        session["end_cause"] if ended else "runs",
+    )

@@ -1,0 +1,103 @@
+"""``hoop verify``: whether a recording is what its agent wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hoopcli import completion_values, screen
+from hoopcli.errors import Exit, fail, say
+from hoopcli.options import OutputOption
+from hoopcli.view import Output
+
+if TYPE_CHECKING:
+    from hoopcli.evidence import Evidence
+    from hoopcore.recording import Report
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+def verify(
+    session: Annotated[
+        str,
+        typer.Argument(
+            help="A session, or a recording's file.",
+            metavar="SESSION|FILE",
+            autocompletion=completion_values.sessions,
+        ),
+    ],
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            help="The agent's public key (base64, hex or PEM); needed for a file.", metavar="FILE"
+        ),
+    ] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Verify that a recording is whole and unchanged, to its last byte.
+
+    Every line is chained to the one before it, and the agent signs the chain.  A file is verified
+    here, without the agent.  Exit status 6 says that something is missing or was changed.
+
+    \b
+    Examples:
+      hoop verify s-1c9fz4m2qk
+      hoop verify ./s-1c9fz4m2qk.jsonl.zst --key agent.pub
+    """
+    from hoopcli import evidence
+
+    if evidence.is_file(session) and key is None:
+        evidence.needs_key()
+    found = evidence.gather(session, key)
+    report = found.report()
+    value = told(report, found.runs)
+    screen.show_one(
+        output, value, pairs=lambda one: one.items(), name=lambda one: one["session"] or session
+    )
+    _conclude(report, found)
+
+
+def told(report: Report, runs: bool) -> dict[str, Any]:
+    """The report as it is shown."""
+    header, end = report.header, report.end
+    state = "running, and so far unchanged" if runs and not report.bad else report.state.value
+    return {
+        "session": header.session if header else "",
+        "who": (header.name or header.principal) if header else "",
+        "target": header.target if header else "",
+        "state": "complete and unchanged" if report.ok else state,
+        "lines": report.lines,
+        "signed": f"up to line {report.signed}" if report.signed else "no line",
+        "key": header.key if header else "",
+        "end": end.cause if end else "",
+        "torn": f"{end.torn} bytes could not be read when it was recovered"
+        if end and end.torn
+        else "",
+        "head": report.head,
+        "bad_line": report.bad or "",
+        "why": report.why,
+    }
+
+
+def _conclude(report: Report, found: Evidence) -> None:
+    if report.ok:
+        return
+    if report.state == "unfinished":
+        if found.runs:
+            say("The session runs: its recording goes on.")
+            return
+        fits = f"its {report.lines} lines fit, {report.signed} of them signed"
+        fail(
+            f"this recording is not whole: {report.why}",
+            f"What is there: {fits}.  Its tail was cut, or its agent died writing it.",
+            Exit.RECORDING,
+        )
+    where = f"line {report.bad}: " if report.bad else ""
+    fail(
+        f"this recording was changed, or another agent's: {where}{report.why}",
+        f"Its first {report.lines} lines fit together, {report.signed} of them signed.",
+        Exit.RECORDING,
+    )

@@ -1,0 +1,117 @@
+"""Where a recording comes from: the agent, or a file at hand; and the key that verifies it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hoopcli.errors import Failure, usage
+from hoopcli.options import id_of
+from hoopcli.view import clean
+from hoopcore.recording import Known, Report, events, verify_file
+from hoopcore.recording.frames import Unpacker
+
+_HOW = "The agent's key:  hoop status -o json, under keys.recording_public"
+# A file is unpacked in pieces, since its lines are ten times its size.
+_PIECE = 256 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A recording's bytes, and what the agent knows of its session (None for a file)."""
+
+    data: bytes
+    key: bytes | None
+    session: dict[str, Any] | None = None
+
+    def events(self) -> Iterator[Known]:
+        return events(self._lines())
+
+    def report(self) -> Report:
+        told = self.session or {}
+        head = told.get("head") or "" if told.get("ended") else ""
+        return verify_file(self._pieces(), self.key, session=told.get("id", ""), head=head)
+
+    @property
+    def runs(self) -> bool:
+        """Whether the agent says that the session has not ended."""
+        return self.session is not None and not self.session.get("ended")
+
+    def _lines(self) -> Iterator[bytes]:
+        unpacker = Unpacker()
+        for piece in self._pieces():
+            yield from unpacker.feed(piece)
+
+    def _pieces(self) -> Iterable[bytes]:
+        return (self.data[i : i + _PIECE] for i in range(0, len(self.data), _PIECE))
+
+
+def is_file(text: str) -> bool:
+    """Whether a file is meant, and not the id of a session."""
+    return "/" in text or "." in text
+
+
+def gather(text: str, key_file: Path | None = None) -> Evidence:
+    """The recording of a session, by its id or in a file."""
+    key = None if key_file is None else read_key(key_file)
+    if is_file(text):
+        return Evidence(_read(Path(text)), key)
+    from hoopcli.client import connected, path
+
+    id_of("session", text, "hoop sessions")
+    with connected() as client:
+        session = client.get(path("sessions", text))
+        data = client.raw(path("sessions", text, "recording"))
+        if key is None:
+            public = client.get("/v1/status")["keys"]["recording_public"]
+            key = base64.b64decode(public)
+    return Evidence(data, key, session)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise Failure(f"cannot read {clean(path)}: {problem.strerror}") from problem
+
+
+def read_key(path: Path) -> bytes:
+    """A public Ed25519 key: 32 bytes in base64 or hex, or PEM."""
+    text = _read(path).strip()
+    if text.startswith(b"-----BEGIN"):
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+        try:
+            found = load_pem_public_key(text)
+        except ValueError:
+            found = None
+        return found.public_bytes_raw() if isinstance(found, Ed25519PublicKey) else _no_key(path)
+    for decode in (bytes.fromhex, _base64):
+        try:
+            raw = decode(text.decode("ascii"))
+        except ValueError:
+            continue
+        if len(raw) == 32:
+            return raw
+    return _no_key(path)
+
+
+def _no_key(path: Path) -> NoReturn:
+    usage(f"{clean(path)} holds no public Ed25519 key (base64, hex or PEM)", _HOW)
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as problem:
+        raise ValueError(str(problem)) from problem
+
+
+def needs_key() -> NoReturn:
+    """A file alone proves nothing: its chain is one anybody can compute."""
+    usage("to verify a file the agent's public key is needed", f"Give it:  --key FILE\n{_HOW}")

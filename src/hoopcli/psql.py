@@ -1,0 +1,82 @@
+"""Becoming psql on an endpoint: which program, and with what environment.
+
+psql takes the place of this process, so that nothing stands between a person and their client,
+and its exit status is hoop's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from hoopcli.errors import fail
+
+# What a person has set for how psql looks and reads, and what cannot lead it elsewhere.  Every
+# other PG* variable is dropped: a host, a service, a certificate, options and a password file
+# belong to another connection, and libpq gains new ones with each release.
+_KEPT = frozenset(
+    {
+        "PGAPPNAME",
+        "PGCLIENTENCODING",
+        "PGCONNECT_TIMEOUT",
+        "PGDATESTYLE",
+        "PGLOCALEDIR",
+        "PGTZ",
+    }
+)
+
+
+def program(environ: Mapping[str, str]) -> str | None:
+    """The psql to start: $HOOP_PSQL, else the one on PATH, else None.
+
+    Failure where $HOOP_PSQL names a program that cannot be started.
+    """
+    named = environ.get("HOOP_PSQL")
+    if not named:
+        return shutil.which("psql", path=environ.get("PATH"))
+    found = shutil.which(named, path=environ.get("PATH"))
+    if found is None:
+        fail(f"HOOP_PSQL names {named}, which is no program that can be started.")
+    return found
+
+
+def environment(environ: Mapping[str, str], endpoint: Mapping[str, Any]) -> dict[str, str]:
+    """The environment in which libpq finds the endpoint, and nothing else.
+
+    The password is here and never in argv, which every user of the machine can read.
+    """
+    kept = {
+        name: value for name, value in environ.items() if not name.startswith("PG") or name in _KEPT
+    }
+    return kept | {
+        "PGHOST": str(endpoint["host"]),
+        "PGPORT": str(endpoint["port"]),
+        "PGUSER": str(endpoint["user"]),
+        "PGDATABASE": str(endpoint["database"]),
+        "PGPASSWORD": str(endpoint.get("password") or ""),
+        # A unix socket of this machine: there is nobody on the way to encrypt against, and a
+        # client that insists on TLS or Kerberos would only fail.
+        "PGSSLMODE": "disable",
+        "PGGSSENCMODE": "disable",
+        "PGPASSFILE": os.path.join(os.devnull, "none"),  # no file at all: a device gets a warning
+    }
+
+
+def become(psql: str, arguments: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
+    """Replaces this process."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    # Python ignores these, and what is ignored stays so in the program that comes next.
+    ignored = (signal.SIGPIPE, signal.SIGXFSZ)
+    before = [signal.signal(number, signal.SIG_DFL) for number in ignored]
+    try:
+        os.execve(psql, ["psql", *arguments], dict(environ))  # noqa: S606 - no shell is wanted
+    except OSError as error:
+        for number, handler in zip(ignored, before, strict=True):
+            signal.signal(number, handler)
+        fail(f"could not start {psql}: {error.strerror}")

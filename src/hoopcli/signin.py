@@ -1,0 +1,171 @@
+"""Who is signed in, and the token to say so with: renewed in silence while that is possible.
+
+``session`` is what every command uses.  A token near its end is renewed before it is given out:
+the provider gives a new ID token for the refresh token, and the agent a new agent token for that,
+over SSH and for a fresh key.  One ``hoop`` at a time does so; the others find it done.
+
+The token before the last is revoked only at the next renewal: a command that is under way may
+still be using it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hoopcli.errors import AgentUnreachable, Failure, NotSignedIn
+from hoopcli.profile import Pin, Place, check, locate, pin_of, wanted
+
+if TYPE_CHECKING:
+    from hoopcli.credentials import Credentials, Vault
+    from hoopcli.door import Exchanged
+
+# A token is renewed when less than this is left of it, or less than a fifth of its life.
+NEAR_ITS_END = 300.0
+
+
+def session(agent: str | None = None) -> Session:
+    """Who is signed in at the agent that is meant.
+
+    NotSignedIn where there was no sign-in; AgentUnreachable where there is no agent any more.
+    Nothing is asked of anybody yet.
+    """
+    name = wanted(agent)
+    place = locate(name)
+    pin = pin_of(name)
+    if pin is None:
+        raise NotSignedIn(hint=_sign_in(agent))
+    check(place, pin)
+    return Session(place, pin)
+
+
+class Session:
+    """One person at one agent."""
+
+    def __init__(self, place: Place, pin: Pin) -> None:
+        self.place = place
+        self.pin = pin
+        self._vault: Vault | None = None
+        self._credentials: Credentials | None = None
+
+    @property
+    def socket(self) -> Path:
+        """The agent's control API on this machine."""
+        if self.place.api is None:
+            raise AgentUnreachable(
+                f"{self.place.name} is on another machine, and only sign-in works there yet",
+                "Use an agent of this machine:  hoop login --agent RUN_FOLDER",
+            )
+        return self.place.api
+
+    def token(self) -> str:
+        """A bearer token that holds now; NotSignedIn where there is none to be had."""
+        kept = self.credentials()
+        if _holds(kept):
+            return kept.token
+        if os.environ.get("HOOP_COMPLETING"):
+            if time.time() < kept.expires:
+                return kept.token
+            raise NotSignedIn("your sign-in is over")
+        return self._renewed().token
+
+    def credentials(self) -> Credentials:
+        """What is kept of the sign-in, as it is."""
+        if self._credentials is None:
+            self._credentials = self._load()
+        return self._credentials
+
+    @property
+    def vault(self) -> Vault:
+        """Where it is kept."""
+        if self._vault is None:
+            from hoopcli import credentials
+
+            self._vault = credentials.reopen(self.pin.vault)
+        return self._vault
+
+    def _load(self) -> Credentials:
+        from hoopcli.credentials import Credentials
+
+        text = self.vault.load(self.pin.host_key)
+        if text is None:
+            raise NotSignedIn
+        try:
+            return Credentials.from_text(text)
+        except ValueError as problem:
+            raise NotSignedIn(f"your sign-in cannot be read: {problem}") from problem
+
+    def _renewed(self) -> Credentials:
+        """Renewed credentials; those we have where that fails and they still hold."""
+        from hoopcli.credentials import locked
+
+        with locked():
+            self._credentials = kept = self._load()
+            if _holds(kept):  # another hoop was quicker
+                return kept
+            try:
+                self._credentials = renew(self.place, self.pin, self.vault, kept)
+            except Failure as problem:
+                if time.time() < kept.expires:
+                    return kept
+                if isinstance(problem, AgentUnreachable | NotSignedIn):
+                    raise
+                raise NotSignedIn(
+                    f"your sign-in is over, and renewing it failed: {problem.message}"
+                ) from problem
+            return self._credentials
+
+
+def renew(place: Place, pin: Pin, vault: Vault, kept: Credentials) -> Credentials:
+    """A new token for the refresh token.  Each step is kept before the next is tried."""
+    from hoopcli import door, oidc
+
+    if not kept.refresh_token:
+        raise NotSignedIn("your sign-in is over")
+    with oidc.connect(pin.issuer) as http:
+        endpoints = oidc.discover(http, pin.issuer)
+        tokens = oidc.refresh(http, endpoints, pin.client_id, kept.refresh_token)
+    # The provider may have taken the old refresh token back already.
+    kept = replace(kept, refresh_token=tokens.refresh_token)
+    vault.save(pin.host_key, kept.to_text())
+    key = door.fresh_key()
+    fresh = made(door.exchange(place, pin.host_key, key, tokens.id_token), key)
+    if fresh.principal != kept.principal:
+        door.revoke(place, pin.host_key, [fresh.token])
+        raise NotSignedIn("the provider says that you are somebody else now")
+    fresh = replace(fresh, refresh_token=tokens.refresh_token, retired=(kept.token,))
+    vault.save(pin.host_key, fresh.to_text())
+    door.revoke(place, pin.host_key, kept.retired)
+    return fresh
+
+
+def made(exchanged: Exchanged, key: str) -> Credentials:
+    """What is kept of an exchange."""
+    from hoopcli.credentials import Credentials
+    from hoopcli.view import moment
+
+    principal = exchanged.principal
+    return Credentials(
+        principal=str(principal["id"]),
+        name=str(principal.get("name", "")),
+        groups=tuple(str(group) for group in principal.get("groups", ())),
+        token=exchanged.token,
+        issued=time.time(),
+        expires=moment(exchanged.expires).timestamp(),
+        identity_until=moment(exchanged.identity_until).timestamp(),
+        key=key,
+        certificate=exchanged.certificate,
+    )
+
+
+def _holds(kept: Credentials) -> bool:
+    """Whether the token is good, and for long enough not to end under a command."""
+    margin = min(NEAR_ITS_END, (kept.expires - kept.issued) / 5)
+    return time.time() < kept.expires - margin
+
+
+def _sign_in(agent: str | None) -> str:
+    return "Sign in:  hoop login" + (f" --agent {agent}" if agent else "")

@@ -1,0 +1,183 @@
+"""``hoop login`` step by step: which agent, is it the right one, who are you, keep it.
+
+The order is chosen so that what can fail without anybody's help fails first: the agent and its key,
+a place for the credentials, the provider; only then is a person asked to open a page.  Until the
+last step nothing is kept, so leaving at any point leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hoopcli import asking
+from hoopcli.errors import Failure, NotSignedIn, say
+from hoopcli.profile import Pin, Place, changed_key, check, locate, pin_of, remember, wanted
+
+if TYPE_CHECKING:
+    from hoopcli.credentials import Credentials, Vault
+    from hoopcli.oidc import Device, Tokens
+
+
+def sign_in(
+    agent: str | None, *, browser: bool, force: bool, fingerprint: str | None
+) -> tuple[Credentials, str]:
+    """The new credentials, and the kind of place they are kept in."""
+    from hoopcli import credentials, door
+
+    place = locate(wanted(agent))
+    host_key = _trusted_key(place, pin_of(place.name), fingerprint, force=force)
+    welcome = door.welcome(place, host_key)
+    vault = credentials.choose()
+    pin = Pin(host_key, place.owner, welcome.issuer, welcome.client_id, vault.kind)
+    tokens = _ask_provider(pin, welcome.scopes, browser=browser)
+    key = door.fresh_key()
+    with credentials.locked():
+        from hoopcli.signin import made
+
+        exchanged = made(door.exchange(place, host_key, key, tokens.id_token), key)
+        kept = replace(exchanged, refresh_token=tokens.refresh_token)
+        before = _earlier(place.name, vault)
+        vault.save(host_key, kept.to_text())
+        remember(place.name, pin)
+    if before is not None:
+        _end(place.name, *before)
+    return kept, vault.kind
+
+
+def sign_out(agent: str | None) -> list[str]:
+    """Ends a sign-in here and at both ends; what could not be ended there, in words.
+
+    NotSignedIn where there is none.  An agent or a provider that is away keeps nothing here.
+    """
+    from hoopcli import credentials
+
+    name = wanted(agent)
+    pin = pin_of(name)
+    if pin is None:
+        raise NotSignedIn
+    vault = credentials.reopen(pin.vault)
+    with credentials.locked():
+        text = vault.load(pin.host_key)
+        vault.delete(pin.host_key)
+    if text is None:
+        raise NotSignedIn
+    try:
+        kept = credentials.Credentials.from_text(text)
+    except ValueError as problem:
+        return [f"what was kept here could not be read: {problem}"]
+    return _end(name, pin, kept)
+
+
+def _end(name: str, pin: Pin, kept: Credentials) -> list[str]:
+    from hoopcli import door, oidc
+
+    left = []
+    try:
+        door.revoke(locate(name), pin.host_key, [kept.token, *kept.retired])
+    except Failure as problem:
+        left.append(f"the agent knows your token until it ends: {problem.message}")
+    try:
+        if kept.refresh_token:
+            with oidc.connect(pin.issuer) as http:
+                endpoints = oidc.discover(http, pin.issuer)
+                if not oidc.revoke(http, endpoints, pin.client_id, kept.refresh_token):
+                    left.append(f"{pin.issuer} did not take the refresh token back")
+    except Failure as problem:
+        left.append(f"the refresh token was not taken back: {problem.message}")
+    return left
+
+
+# --- the agent ------------------------------------------------------------------------------------
+
+
+def _trusted_key(place: Place, pin: Pin | None, fingerprint: str | None, *, force: bool) -> str:
+    """The host key to hold the agent to; Failure where it is not the one it should be."""
+    if place.api is not None and place.owner is None:
+        raise Failure(
+            f"{place.name} can be written by others, so what it says is not to be believed",
+            f"chmod go-w {place.name}",
+        )
+    if fingerprint:
+        if place.host_key and place.host_key != fingerprint:
+            raise changed_key(place.name, fingerprint, place.host_key)
+        return fingerprint
+    if pin is not None:
+        check(place, replace(pin, owner=place.owner) if force else pin)
+        return pin.host_key
+    if place.host_key and place.owner in (0, os.geteuid()):
+        return place.host_key  # said by root, or by ourselves
+    return _first_sight(place)
+
+
+def _first_sight(place: Place) -> str:
+    """A key nobody vouches for, shown to the person before anything is believed."""
+    from hoopcli import door
+
+    seen = place.host_key or door.shown_key(place)
+    say(f"The agent at {place.name} is new here. Its host key:\n\n    {seen}\n")
+    say("Compare it with what `hoop-agent init` printed, or ask whoever runs the agent.")
+    if not asking.possible():
+        raise Failure(
+            "nobody is here to compare it",
+            f"If it is right:  hoop login --agent {place.name} --fingerprint {seen}",
+        )
+    if asking.line("Is it the same? Type yes to go on: ") != "yes":
+        raise Failure("not signed in: the host key was not confirmed")
+    return seen
+
+
+def _earlier(name: str, vault: Vault) -> tuple[Pin, Credentials] | None:
+    """The sign-in that the new one takes the place of, if it can be read without asking."""
+    from hoopcli.credentials import Credentials
+
+    pin = pin_of(name)
+    if pin is None or pin.vault != vault.kind:
+        return None
+    try:
+        text = vault.load(pin.host_key)
+        return (pin, Credentials.from_text(text)) if text else None
+    except (Failure, ValueError):
+        return None
+
+
+# --- the provider ---------------------------------------------------------------------------------
+
+
+def _ask_provider(pin: Pin, scopes: tuple[str, ...], *, browser: bool) -> Tokens:
+    from hoopcli import oidc
+
+    with oidc.connect(pin.issuer) as http:
+        endpoints = oidc.discover(http, pin.issuer)
+        device = oidc.begin(http, endpoints, pin.client_id, scopes)
+        _show(device, browser=browser)
+        return oidc.wait(http, endpoints, pin.client_id, device)
+
+
+def _show(device: Device, *, browser: bool) -> None:
+    from hoopcli.view import clean
+
+    say(f"Open  {clean(device.uri)}  on any device and enter this code.")
+    say(f"Code: {clean(device.user_code)}")
+    if device.complete_uri:
+        say(f"Or, with the code in it:  {clean(device.complete_uri)}")
+    if browser and _open(device.complete_uri or device.uri):
+        say("A browser was opened. Check that it shows the same code.")
+    say("Waiting… (Ctrl-C to stop)")
+
+
+def _open(url: str) -> bool:
+    """Whether a browser was opened; not where it would be on another screen, or a text one."""
+    import webbrowser
+
+    if os.environ.get("SSH_CONNECTION") or not sys.stderr.isatty():
+        return False
+    graphical = sys.platform == "darwin" or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    try:
+        return graphical and webbrowser.open(url)
+    except webbrowser.Error:
+        return False
