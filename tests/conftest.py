@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -22,3 +23,15 @@ def postgres15() -> Iterator[Postgres]:
     """Debian's PostgreSQL 15."""
     with running_postgres(install=DEBIAN_POSTGRES) as server:
         yield server
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where every server must be there (CI), a skip hides a missing part: it is a failure."""
+    report = yield
+    if report.skipped and os.environ.get("HOOP_REQUIRE_SERVERS"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be: {report.longrepr}"
+    return report
