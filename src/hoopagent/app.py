@@ -79,13 +79,17 @@ class _Stderr:
 def _log_to_stderr() -> None:
     """For people at a terminal, else one JSON object a line."""
     people = sys.stderr.isatty()
+    # The one structlog would choose shows the values of local variables.
+    plain = structlog.dev.plain_traceback
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer(),
+            structlog.dev.ConsoleRenderer(exception_formatter=plain)
+            if people
+            else structlog.processors.JSONRenderer(),
         ],
     )
 

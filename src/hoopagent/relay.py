@@ -162,8 +162,9 @@ class Relay:
     def lost(self, side: Side) -> None:
         self._open.discard(side)
         if self.cause is None:
-            left = EndCause.CLIENT_LEFT if side is Side.CLIENT else EndCause.TARGET_LEFT
-            self._finish(left, "")
+            # A client that says goodbye may be slower to close than the target is to answer.
+            gone = side is Side.CLIENT or self.line.stream.leaving
+            self._finish(EndCause.CLIENT_LEFT if gone else EndCause.TARGET_LEFT, "")
         self._settle()
 
     def pause(self, side: Side) -> None:

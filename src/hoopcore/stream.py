@@ -261,6 +261,11 @@ class Stream(Protocol):
         ...
 
     @property
+    def leaving(self) -> bool:
+        """Whether the client has said that it goes, so that the target's leaving is its answer."""
+        ...
+
+    @property
     def held(self) -> int:
         """Bytes held in incomplete frames and unread messages."""
         ...

@@ -321,3 +321,10 @@ async def test_a_full_side_asks_whether_all_sessions_hold_too_much() -> None:
     bench.types("select 2")
     assert bench.relay.cause is not None
     assert bench.relay.cause[0] is EndCause.HELD_TOO_MUCH
+
+
+async def test_a_client_that_said_goodbye_has_left_whoever_closes_first() -> None:
+    bench = Bench()
+    bench.relay.received(Side.CLIENT, frame(b"X", b""))
+    bench.target.close()
+    assert await until_ended(bench) is EndCause.CLIENT_LEFT

@@ -24,6 +24,7 @@ import structlog
 from hoopagent import connect
 from hoopagent.connect import Place, TargetUnreachable
 from hoopagent.lane import Lane, LaneClosed
+from hoopagent.relay import places
 from hoopcore.model import Principal
 from hoopcore.protocols.postgres.login import RANDOM, Admission, fatal, login, not_let_in
 from hoopcore.protocols.postgres.scram import Verifier
@@ -154,9 +155,8 @@ async def greet(
         log.warning("cancel.unreachable", why=str(error))
     except TimeoutError:
         log.warning("login.timeout")
-    except Exception as error:
-        # The border of one connection: whatever failed, this connection ends, and no other.
-        log.error("connection.failed", error=type(error).__name__, exc_info=error)
+    except Exception as error:  # noqa: BLE001 - the border of one connection: no other ends
+        log.error("connection.failed", error=type(error).__name__, where=places(error))
     finally:
         lane.close()
         if greeting.target is not None:

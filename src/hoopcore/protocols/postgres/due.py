@@ -133,7 +133,7 @@ class Due(Generic[M]):
         self._maybes = 0
         self.skipping = False  # the target skips what it is sent now
         self._unsure = False  # … or it does not: a Sync may have ended that
-        self._terminated = False
+        self.terminated = False
         self._lost = False  # only the end of the connection may come now
 
     # --- what the client's side asks and says --------------------------------------------------
@@ -163,7 +163,7 @@ class Due(Generic[M]):
 
         Consecutive CopyData count as one.
         """
-        if self._terminated:
+        if self.terminated:
             raise ProtocolError("a message after Terminate")
         if len(self._queue) > 10 * MOST_DUE:
             raise ProtocolError("far too many messages inside one COPY")
@@ -171,7 +171,7 @@ class Due(Generic[M]):
         self._serial += 1
         message.serial = self._serial
         if kind in _NEVER_ANSWERED:
-            self._terminated = kind == wire.TERMINATE
+            self.terminated = kind == wire.TERMINATE
             return True
         if kind in _COPIES:
             # With nothing due, or once more behind its like, it changes nothing.

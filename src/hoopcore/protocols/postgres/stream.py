@@ -126,6 +126,11 @@ class PostgresStream:
         return self._asks.asked is None and self._lane.due.empty and self._replies.between_frames
 
     @property
+    def leaving(self) -> bool:
+        """Whether the client's Terminate has gone to the target."""
+        return self._lane.due.terminated
+
+    @property
     def held(self) -> int:
         """Bytes of messages that are not whole, or wait."""
         waiting = self._asks.asked
