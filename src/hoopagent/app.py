@@ -244,8 +244,8 @@ class Running:
                 raise CannotStart(str(problem)) from problem
             serving = group.create_task(local.serve(sockets=[listener.socket]))
             watching = [
-                group.create_task(sessions.watch()),
-                group.create_task(sessions.watch_catalogs()),
+                group.create_task(sessions.watch.run()),
+                group.create_task(sessions.bounds.watch()),
                 group.create_task(self._sweep(agent, door)),
             ]
             await self.stop.wait()

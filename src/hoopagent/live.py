@@ -24,6 +24,8 @@ from hoopcore.recording import EndCause, Event
 from hoopcore.statement import Reading, unreadable
 from hoopcore.stream import Ask, AskKind, Seen
 
+FAILED = "the agent failed; the session was ended to be safe"
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:

@@ -158,7 +158,7 @@ class Inside:
         async with asyncio.TaskGroup() as group:
             sessions.begin(group)
             await self.door.open(group)
-            watching = group.create_task(sessions.watch())
+            watching = group.create_task(sessions.watch.run())
             self._ready.set_result(None)
             await self._stop.wait()
             await sessions.end_all(EndCause.AGENT_STOPPED, "the agent was stopped")

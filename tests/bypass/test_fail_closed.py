@@ -361,7 +361,7 @@ def test_unknown_columns_are_null(inside: Inside, monkeypatch: pytest.MonkeyPatc
         raise CatalogUnread("no")
 
     monkeypatch.setattr(hoopagent.catalogs, "read_catalog", unread)
-    catalogs: Any = inside.sessions._catalogs
+    catalogs: Any = inside.sessions.bounds.catalogs
     catalogs._kept.clear()
     for binary in (False, True):
         with inside.connect() as raw:

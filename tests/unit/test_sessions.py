@@ -256,7 +256,7 @@ async def test_a_look_that_fails_ends_its_session_and_no_other_work(world: World
     opening = await world.opening()
     await opening.until_open()
     world.store.trouble = ValueError("a row that makes no sense")
-    await world.sessions.look()
+    await world.sessions.watch.look()
     assert await opening.until_closed() == "internal error"
 
 
@@ -264,11 +264,11 @@ async def test_with_the_store_away_a_session_goes_on_to_the_end_it_knows(world: 
     opening = await world.opening()
     await opening.until_open()
     world.store.trouble = StoreAway("gone")
-    await world.sessions.look()
+    await world.sessions.watch.look()
     assert opening.live.relay is not None
     assert opening.live.relay.cause is None
     world.clock.now = NOON + 600 * SECOND
-    await world.sessions.look()
+    await world.sessions.watch.look()
     assert await opening.until_closed() == "grant ended"
 
 
@@ -277,7 +277,7 @@ async def test_a_store_that_is_away_is_asked_once_a_look(world: World) -> None:
         await (await world.opening()).until_open()
     world.store.trouble = StoreAway("gone")
     world.store.asked = 0
-    await world.sessions.look()
+    await world.sessions.watch.look()
     assert world.store.asked == 1
 
 
@@ -285,11 +285,11 @@ async def test_a_store_that_never_answers_keeps_no_session_beyond_its_end(world:
     opening = await world.opening()
     await opening.until_open()
     world.clock.now = NOON + 600 * SECOND
-    world.sessions.end_overdue()  # a look may be on its way
+    world.sessions.watch.end_overdue()  # a look may be on its way
     assert opening.live.relay is not None
     assert opening.live.relay.cause is None
     world.clock.now = NOON + 605 * SECOND
-    world.sessions.end_overdue()
+    world.sessions.watch.end_overdue()
     assert await opening.until_closed() == "grant ended"
 
 
@@ -324,8 +324,8 @@ async def test_sessions_whose_catalog_cannot_be_renewed_end(
 
     opening = await world.opening()
     await opening.until_open()
-    monkeypatch.setattr(world.sessions, "_rebind", broken)
-    await world.sessions._renew("db", "shop")
+    monkeypatch.setattr(world.sessions.bounds, "_rebind", broken)
+    await world.sessions.bounds.renew("db", "shop")
     assert await opening.until_closed() == "internal error"
 
 

@@ -1,0 +1,102 @@
+"""The masks of the open sessions, on the catalog of now.
+
+A session's masks are declared for columns by name; which columns those are only the catalog of its
+database can tell.  So it is read again behind DDL, and every few seconds for what is changed past
+the agent, and every session there gets the masks of what is true now.  One that cannot ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from hoopagent.background import Background
+from hoopagent.catalogs import Catalogs
+from hoopagent.config import Config
+from hoopagent.live import FAILED, Live, Prepared
+from hoopagent.relay import places
+from hoopcore.masking import Bound, Masking
+from hoopcore.policy import Policy
+from hoopcore.recording import EndCause
+from hoopcore.stream import Finished, Seen
+
+log = structlog.get_logger()
+
+# Seconds until DDL that goes past the agent is seen by sessions that are open.
+_CATALOG_AGE = 10
+
+
+class Bounds:
+    """The rules and masks in force, and for each open session the masks on its own catalog."""
+
+    def __init__(
+        self,
+        config_now: Callable[[], Config],
+        catalogs: Catalogs,
+        open_sessions: dict[str, Live],
+        background: Background,
+    ) -> None:
+        self.catalogs = catalogs
+        self._config_now = config_now
+        self._open = open_sessions
+        self._background = background
+        self._policy: tuple[str, Policy, Masking] | None = None
+
+    def rules(self) -> tuple[Policy, Masking]:
+        """The policy and the masks of the configuration in force."""
+        config = self._config_now()
+        if self._policy is None or self._policy[0] != config.version:
+            self._policy = (config.version, Policy.load(config.rules), Masking.load(config.masks))
+        return self._policy[1], self._policy[2]
+
+    async def bound(self, prepared: Prepared, database: str) -> Bound:
+        """The masks for this principal there; without a catalog everything counts as covered."""
+        _, masking = self.rules()
+        catalog = None
+        if masking.declared:
+            catalog = await self.catalogs.get(prepared.target.name, database)
+        bound = masking.bind(catalog, prepared.principal.groups)
+        if catalog is not None and bound.unmatched:
+            # Somebody believes that these are masked.
+            log.warning("mask.unmatched", target=prepared.target.name, columns=bound.unmatched)
+        return bound
+
+    def behind(self, live: Live, seen: Seen) -> asyncio.Future[None] | None:
+        """Behind DDL the catalog is read again before the next statement is judged."""
+        if not isinstance(seen, Finished) or seen.seq not in live.changing:
+            return None
+        live.changing.discard(seen.seq)
+        if seen.error or not live.judge.bound.active:
+            return None
+        return self._background.apart(self.renew(*live.place))
+
+    async def renew(self, target: str, database: str) -> None:
+        """Reads the catalog again, for every session there; those that cannot have it end."""
+        try:
+            await self._rebind(target, database)
+        except Exception as problem:  # noqa: BLE001 - the border: masks of an old catalog may leak
+            log.error("catalog.failed", problem=type(problem).__name__, where=places(problem))
+            for live in list(self._open.values()):
+                if live.place == (target, database):
+                    live.end("XX000", FAILED, EndCause.INTERNAL_ERROR)
+
+    async def _rebind(self, target: str, database: str) -> None:
+        """The masks of every session there on the catalog of now; without one, all is covered."""
+        _, masking = self.rules()
+        if not masking.declared:
+            return
+        catalog = await self.catalogs.renew(target, database)
+        for live in self._open.values():
+            if live.place == (target, database):
+                bound = masking.bind(catalog, live.prepared.principal.groups)
+                live.judge.bound = bound
+                live.stream.rebind(bound)
+
+    async def watch(self) -> None:
+        """Sees, within seconds, what a migration past the agent has made of live tables."""
+        while True:
+            await asyncio.sleep(_CATALOG_AGE)
+            for target, database in {live.place for live in self._open.values()}:
+                await self.renew(target, database)
