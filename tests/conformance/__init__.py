@@ -1,0 +1,1 @@
+"""Test suites that others wrote for their clients, run through hoop."""
