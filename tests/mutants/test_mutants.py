@@ -7,12 +7,15 @@ sources.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.timeout(900)
 
 ROOT = Path(__file__).parents[2]
 MUTANTS = sorted(Path(__file__).parent.glob("*.patch"))
@@ -39,7 +42,13 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def checked(tree: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["./check", "--fast"], cwd=tree, capture_output=True, text=True, check=False, timeout=600
+        ["./check", "--fast"],
+        cwd=tree,
+        env=os.environ | {"HOOP_MUTANT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
 
 
