@@ -6,9 +6,17 @@ import os
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import Phase, settings
 
-from hoopcli.demo.postgres import Postgres
-from tests.servers import DEBIAN_POSTGRES, running_postgres
+from hoopcli.demo.postgres import Postgres, PostgresMissing
+from tests.e2e.targets import Targets
+from tests.e2e.world import Person
+from tests.servers import DEBIAN_POSTGRES, missing, running_postgres
+
+# Of a mutant one wants to know that it fails, not the smallest example that shows it.
+settings.register_profile("mutant", phases=(Phase.explicit, Phase.generate))
+if os.environ.get("HOOP_MUTANT"):
+    settings.load_profile("mutant")
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +31,29 @@ def postgres15() -> Iterator[Postgres]:
     """Debian's PostgreSQL 15."""
     with running_postgres(install=DEBIAN_POSTGRES) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def targets() -> Iterator[Targets]:
+    """Another world, with targets behind a pooler, under a role, with users of their own."""
+    try:
+        targets = Targets()
+        targets.__enter__()
+    except PostgresMissing as problem:
+        missing("PostgreSQL", str(problem))
+        raise
+    try:
+        yield targets
+    finally:
+        targets.stop()
+
+
+@pytest.fixture(scope="session")
+def guest(targets: Targets) -> Person:
+    """Signed in there."""
+    person = Person(targets, "ana")
+    person.sign_in()
+    return person
 
 
 @pytest.hookimpl(wrapper=True)

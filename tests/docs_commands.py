@@ -31,21 +31,26 @@ EXITS = {
 VARIABLES = {
     "HOOP_HOME": "The folder of your own settings: which agents you know, their pinned keys, and "
     "the tokens where there is no keyring. Else the system's place for settings.",
-    "HOOP_AGENT": "The agent that is meant: its run folder, or HOST:PORT. Else the one signed in "
-    "to last, else `$XDG_RUNTIME_DIR/hoop`, else `/run/hoop`.",
+    "HOOP_AGENT": "The one agent that is meant: its name, its run folder, or HOST:PORT. Else all "
+    "that are signed in to; for `login`, the last one, else `$XDG_RUNTIME_DIR/hoop`, else "
+    "`/run/hoop`.",
     "HOOP_KEYRING": "`off` leaves the system's keyring alone.",
     "HOOP_PASSPHRASE": "Opens the encrypted file that stands in for a keyring; else hoop asks for "
     "it in a terminal. Whoever reads your environment reads it too.",
     "HOOP_PSQL": "The psql that `connect` starts. Else the one on PATH.",
     "HOOP_DEBUG": "Anything: a traceback in place of an error message.",
     "HOOP_COMPLETING": "Set by completion itself, so that a Tab asks nothing and renews nothing.",
-    "HOOP_AGENT_CONFIG": "For `hoop-agent`: its configuration folder, where `--config` is not "
-    "given. Else `./hoop-agent.d`.",
+    "HOOP_AGENT_CONFIG": "For `hoop-agent` and `hoop policy`: the agent's configuration folder, "
+    "where none is given. Else `./hoop-agent.d`.",
     "NO_COLOR": "Anything: no colours.",
 }
 
 AGENT = {
-    "run": "Serves until SIGTERM or Ctrl-C; what runs then gets the time that `drain` says.",
+    "run": "Serves until SIGTERM or Ctrl-C; what runs then gets the time that `drain` says. With "
+    "`--take-over` in the place of the agent that runs on the same data folder, if one does.",
+    "restart": "Has the running agent start its successor (`run --take-over`) with the program and "
+    "the configuration that are on the disk now, and waits until that one serves. Where it does "
+    "not come, the old one goes on. See [upgrade](../how-to/upgrade.md).",
     "check": "Says everything that is wrong with the configuration, by file and line. Reads "
     "only; opens no socket.",
     "init": "Writes the commented example files that are not there yet and makes the agent's SSH "

@@ -221,6 +221,19 @@ class Desk:
         self, approve: Callable[[str, str], None], *arguments: str, **changes: str
     ) -> tuple[int, str]:
         """``hoop login``; ``approve(code, complete uri)`` is the person at the page."""
+
+        def visit(said: str) -> None:
+            code = re.search(r"Code: (\S+)", said)
+            page = re.search(r"code in it: +(\S+)", said)
+            assert code
+            approve(code[1], page[1] if page else "")
+
+        return self.visited(visit, *arguments, **changes)
+
+    def visited(
+        self, visit: Callable[[str], None], *arguments: str, **changes: str
+    ) -> tuple[int, str]:
+        """``hoop login``; ``visit`` is given all that was said when it begins to wait."""
         with subprocess.Popen(
             [sys.executable, "-m", "hoopcli", "login", "--no-browser", *arguments],
             env=self.environ | changes,
@@ -233,10 +246,7 @@ class Desk:
             for line in process.stderr:
                 said += line
                 if line.startswith("Waiting"):
-                    code = re.search(r"Code: (\S+)", said)
-                    page = re.search(r"code in it: +(\S+)", said)
-                    assert code
-                    approve(code[1], page[1] if page else "")
+                    visit(said)
         return process.returncode, said
 
     def kept(self) -> Credentials:
@@ -303,9 +313,10 @@ async def _announced(gate: Gate, run: Path) -> asyncio.AbstractServer:
 
 
 async def _status(gate: Gate, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """``GET /v1/status`` and nothing else of the control API."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode()
-    token = re.search(r"(?i)authorization: bearer (\S+)", head)
+    """``GET /v1/status``, and empty lists for what else of the control API ``status`` asks."""
+    asked = (await reader.readuntil(b"\r\n\r\n")).decode()
+    token = re.search(r"(?i)authorization: bearer (\S+)", asked)
+    told: Any
     try:
         who = await gate.identity.authenticate(token[1] if token else "", os.geteuid())
         principal = {"id": who.id, "name": who.name, "groups": sorted(who.groups), "roles": []}
@@ -327,6 +338,8 @@ async def _status(gate: Gate, reader: asyncio.StreamReader, writer: asyncio.Stre
                 "hint": refused.hint,
             },
         )
+    if status == "200 OK" and not asked.startswith("GET /v1/status "):
+        told = []  # nothing is open to anybody here
     body = json.dumps(told).encode()
     head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     writer.write(head.encode() + body)

@@ -1,4 +1,4 @@
-"""``hoop-agent run | check | init``: the agent as a program."""
+"""``hoop-agent run | restart | check | init``: the agent as a program."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hoopagent.config import Config
     from hoopcore.places import ConfigError
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; the exit status is 0 done, 1 failed, 2 usage."""
     arguments = _arguments(argv)
-    command = {"init": init, "check": check, "run": run}[arguments.command]
+    command = {"init": init, "check": check, "run": run, "restart": restart}[arguments.command]
     try:
+        if getattr(arguments, "take_over", False):
+            return run(arguments.config, take_over=True)
         return command(arguments.config)
     except KeyboardInterrupt:
         # Only before it serves: what runs then is stopped in order.
@@ -38,6 +41,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, words in (
         ("run", "serve until SIGTERM; what runs then gets the time `drain` says"),
+        ("restart", "put a new agent in the running one's place; no connection is refused"),
         ("check", "say everything that is wrong with the configuration, by file, line and key"),
         ("init", "write a commented example folder and make the agent's keys"),
     ):
@@ -49,6 +53,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
             metavar="FOLDER",
             help="the configuration folder (default: $HOOP_AGENT_CONFIG, else ./hoop-agent.d)",
         )
+        if name == "run":
+            words = "take the place of the agent that runs on the same data folder, if one does"
+            command.add_argument("--take-over", action="store_true", help=words)
     return parser.parse_args(argv)
 
 
@@ -78,16 +85,31 @@ def init(folder: Path) -> int:
             path.touch(mode=0o600)
             path.write_text(example.read_text(encoding="utf-8"), encoding="utf-8")
             _say(f"written  {path}")
-        data = folder / "data"
-        data.mkdir(mode=0o700, exist_ok=True)
+        data = _data_folder(folder)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         keys = Keys.load_or_create(data / "keys")
     except (OSError, KeysUnsafe) as problem:
         _say(f"hoop-agent: {problem}")
+        return 1
+    except ValueError as problem:
+        _say(f"hoop-agent: {folder / 'agent.toml'}: {problem}")
+        _say("            The keys belong into [agent] data, so that must be readable first")
         return 1
     _say("The host key people pin at their first sign-in has the fingerprint")
     print(keys.fingerprint)
     _say(f"Next:  edit the files in {folder}, then  hoop-agent check --config {folder}")
     return 0
+
+
+def _data_folder(folder: Path) -> Path:
+    """Where the agent of this folder will have its keys; ValueError where nobody can say."""
+    import tomllib
+
+    told = tomllib.loads((folder / "agent.toml").read_text(encoding="utf-8")).get("agent", {})
+    data = told.get("data", "data") if isinstance(told, dict) else None
+    if not isinstance(data, str) or not data:
+        raise ValueError("[agent] data is no folder")
+    return folder / data
 
 
 def _where(folder: Path, problem: ConfigError) -> str:
@@ -128,25 +150,51 @@ def check(folder: Path) -> int:
     return 0
 
 
-def run(folder: Path) -> int:
-    """Serves until SIGTERM or SIGINT."""
+def _read(folder: Path, otherwise: str) -> Config | None:
+    """The configuration, or None and all that is wrong with it said."""
     from hoopagent.config_files import check as problems_of
 
     if _no_folder(folder):
-        return 1
+        return None
     config, problems = problems_of(folder)
     if config is None:
         for problem in problems:
             _say(_where(folder, problem))
-        _say("hoop-agent: not started")
+        _say(f"hoop-agent: {otherwise}")
+    return config
+
+
+def run(folder: Path, *, take_over: bool = False) -> int:
+    """Serves until SIGTERM or SIGINT, or until a successor has taken its place."""
+    config = _read(folder, "not started")
+    if config is None:
         return 1
-    from hoopagent.app import CannotStart, serve
+    from hoopagent.app import serve
+    from hoopagent.errors import CannotStart
 
     try:
-        serve(config, _version())
+        serve(config, _version(), take_over=take_over)
     except CannotStart as problem:
         _say(f"hoop-agent: {problem}")
         return 1
+    return 0
+
+
+def restart(folder: Path) -> int:
+    """Has the running agent start its successor, and waits until that one serves."""
+    config = _read(folder, "not restarted; the running agent goes on as it is")
+    if config is None:
+        return 1
+    from hoopagent.errors import CannotStart
+    from hoopagent.restart import restarted
+
+    try:
+        told = restarted(config.folder / config.agent.data, _version())
+    except CannotStart as problem:
+        _say(f"hoop-agent: {problem}")
+        return 1
+    _say(f"hoop-agent: pid {told['pid']} (hoop {told['version']}) serves now.")
+    _say(f"            Sessions that run in the old one may go on for {config.agent.drain}.")
     return 0
 
 

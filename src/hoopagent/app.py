@@ -6,140 +6,116 @@ Order of the file: starting, serving, stopping.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
-import fcntl
-import json
-import logging
+import gc
 import os
 import signal
-import sys
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any
 
 import structlog
+import uvicorn
 import uvloop
 from sqlalchemy import URL
 
-from hoopagent import recordings
 from hoopagent.api.context import Agent
 from hoopagent.api.grants import grants_of
 from hoopagent.api.server import ChannelProtocol, PeerProtocol, application, server
+from hoopagent.background import until
 from hoopagent.clock import Clock
 from hoopagent.config import Config
 from hoopagent.config_files import seconds
+from hoopagent.config_store import store_url
+from hoopagent.doors.attempts import Attempts
 from hoopagent.doors.local import LocalDoor
 from hoopagent.doors.login import Caller, Identified, greet
-from hoopagent.doors.sockets import listen_unix
 from hoopagent.doors.ssh import SshDoor, Welcome
-from hoopagent.errors import Refused
+from hoopagent.errors import CannotStart, Refused
+from hoopagent.everywhere import Everywhere
+from hoopagent.handoff import Died, Held, hold
 from hoopagent.identity import Identity
 from hoopagent.keys import Keys, KeysUnsafe
 from hoopagent.lane import Lane
+from hoopagent.leftovers import settle
+from hoopagent.listening import Listening
+from hoopagent.logs import log_to_stderr
+from hoopagent.predecessor import Predecessor
 from hoopagent.reader import Reader
 from hoopagent.recording_keys import KeyUnsafe, RecordingKeys
-from hoopagent.recovery import recover
 from hoopagent.relay import places
+from hoopagent.room import raise_files_limit
+from hoopagent.secrets import SecretUnread
 from hoopagent.sessions import Sessions
 from hoopagent.store import Store, StoreAway, StoreUnusable
 from hoopagent.store.sql import open_store
-from hoopcore.model import Principal, Session
-from hoopcore.recording import End, EndCause, Totals, verify_file
+from hoopagent.succession import Succession, follow
+from hoopcore.model import Principal
+from hoopcore.recording import EndCause
 
 log = structlog.get_logger()
 
-
-class CannotStart(Exception):
-    """The agent does not start; the text says why, with what, and what to do."""
+_TO_LET_GO = 5.0  # seconds
 
 
-def serve(config: Config, version: str) -> None:
-    """Runs the agent until SIGTERM or SIGINT."""
+def serve(config: Config, version: str, *, take_over: bool = False) -> None:
+    """Runs the agent until SIGTERM or SIGINT, or until a successor has taken its place.
+
+    With ``take_over`` it takes the place of the agent that holds the data folder, if one does.
+    """
     os.umask(0o077)
-    _log_to_stderr()
+    raise_files_limit()
+    log_to_stderr()
+    gc.freeze()  # what was imported stays, and no collection has to look at it again
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(config, version))
+        runner.run(_serve(config, version, take_over=take_over))
 
 
-class _Stderr:
-    """Where log lines go.  A full disk, or a reader that has left, costs a line and no session."""
-
-    def write(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.flush()
-
-
-def _log_to_stderr() -> None:
-    """For people at a terminal, else one JSON object a line."""
-    people = sys.stderr.isatty()
-    # The one structlog would choose shows the values of local variables.
-    plain = structlog.dev.plain_traceback
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(exception_formatter=plain)
-            if people
-            else structlog.processors.JSONRenderer(),
-        ],
-    )
-
-
-async def _serve(config: Config, version: str) -> None:
+async def _serve(config: Config, version: str, *, take_over: bool) -> None:
     data = config.folder / config.agent.data
     run = config.folder / config.agent.run
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         run.mkdir(parents=True, exist_ok=True)
         run.chmod(0o755)
-        lock = _only_one(data)
+        lock = hold(data)
     except OSError as problem:
         raise CannotStart(f"{problem.filename}: {problem.strerror}") from problem
+    predecessor = None
+    if lock is None:
+        if not take_over:
+            words = f"another agent runs on {data}; to put a new one in its place:"
+            raise CannotStart(f"{words}  hoop-agent restart")
+        predecessor = await Predecessor.take_over(data, version)
     try:
-        await Running(config, version, data, run).serve()
+        await Running(config, version, data, run, lock, predecessor).serve()
+    except CannotStart as problem:
+        if predecessor is not None:
+            await predecessor.fail(str(problem))
+        raise
     finally:
-        os.close(lock)
-
-
-def _only_one(data: Path) -> int:
-    """Holds the data folder: two agents on one would each think the recordings theirs."""
-    lock = os.open(data / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as problem:
-        os.close(lock)
-        words = f"another agent runs on {data}; stop it first, or give this one another folder"
-        raise CannotStart(words) from problem
-    return lock
+        if predecessor is not None:
+            predecessor.leave()
 
 
 def _sqlite_url(path: Path) -> str:
     return URL.create("sqlite+aiosqlite", database=str(path)).render_as_string()
 
 
-def _end_in(path: Path | None, session: Session, public_key: bytes) -> tuple[End, str]:
-    """The end that a recording has, and its last hash: it was closed, and the store not told."""
-    if path is not None:
-        report = verify_file(recordings.pieces(path), public_key, session=session.id)
-        if report.ok and report.end is not None:
-            return report.end, report.head
-    totals = Totals(session.statements, session.refused, masked=session.masked)
-    return End(cause=EndCause.RECOVERED, totals=totals), session.head
-
-
 class Running:
     """An agent from its start to its stop."""
 
-    def __init__(self, config: Config, version: str, data: Path, run: Path) -> None:
+    def __init__(
+        self,
+        config: Config,
+        version: str,
+        data: Path,
+        run: Path,
+        lock: int | None,
+        predecessor: Predecessor | None,
+    ) -> None:
+        self.lock = lock  # of the data folder; None while a predecessor has it
+        self.predecessor = predecessor
         self.config = config
         self.version = version
         self.data = data
@@ -147,11 +123,13 @@ class Running:
         self.clock = Clock()
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()  # nobody wants to wait for running sessions
+        self._told_to_stop = False
 
     def _signalled(self) -> None:
         """Stops; asked again, it gives running sessions no more time."""
-        if self.stop.is_set():
+        if self._told_to_stop:
             self.hurry.set()
+        self._told_to_stop = True
         self.stop.set()
 
     async def serve(self) -> None:
@@ -162,40 +140,29 @@ class Running:
         async with AsyncExitStack() as stack:
             store = await self._open_store(stack)
             keys, recording_keys = self._open_keys()
-            try:
-                await self._recover(store, recording_keys)
-            except StoreAway as problem:
-                raise CannotStart(f"the store cannot be written: {problem}") from problem
-            identity = Identity(
-                self.config.identity,
+            self._settle = partial(
+                settle,
                 store,
-                keys,
-                clock=self.clock.late,
-                random=os.urandom,
+                self.data / "recordings",
+                recording_keys,
+                self.clock,
+                shared=bool(self.config.agent.store),
             )
+            if self.predecessor is None:
+                await self._settle_first()
+            settings, late = self.config.identity, self.clock.late
+            identity = Identity(settings, store, keys, clock=late, random=os.urandom)
             stack.push_async_callback(identity.close)
-            reader = Reader()
-            try:
-                await reader.start()
-            except OSError as problem:
-                raise CannotStart(f"the reader process does not start: {problem}") from problem
-            stack.push_async_callback(reader.close)
-            sessions = Sessions(
-                config_now=lambda: self.config,
-                store=store,
-                clock=self.clock,
-                random=os.urandom,
-                folder=self.data / "recordings",
-                keys=recording_keys,
-                reader=reader,
-                version=self.version,
-            )
-            door = LocalDoor(self.run, sessions, tcp=self.config.agent.tcp, clock=self.clock.late)
+            reader = await self._open_reader(stack)
+            sessions = self._sessions(store, recording_keys, reader)
+            self.everywhere = Everywhere(sessions, self.predecessor)
+            attempts = Attempts(late, self.config.agent.sign_ins_per_minute)
+            door = self._local_door(identity, attempts)
             identity.revoked += [sessions.principal_left, door.principal_left]
             agent = Agent(
                 store=store,
                 identity=identity,
-                live=sessions,
+                live=self.everywhere,
                 clock=self.clock.late,
                 random=os.urandom,
                 recordings=self.data / "recordings",
@@ -203,6 +170,7 @@ class Running:
                 version=self.version,
                 config_now=lambda: self.config,
                 endpoints=door,
+                attempts=attempts,
             )
             try:
                 await self._run(agent, sessions, door, identity, keys)
@@ -218,71 +186,119 @@ class Running:
         api = application(agent)
         local, channels = server(api, PeerProtocol), server(api, ChannelProtocol)
         channels.config.load()
-        ssh = SshDoor(
-            keys,
-            identity,
-            welcome=Welcome(
-                issuer=self.config.identity.issuer,
-                client_id=self.config.identity.client_id,
-                scopes=self.config.identity.scopes,
-                version=self.version,
-            ),
-            open_lane=partial(self._open_lane, sessions),
-            open_api=partial(self._open_api, channels),
-        )
+        ssh = self._ssh_door(agent, identity, keys, channels)
         async with asyncio.TaskGroup() as group:
             self.group = group
             sessions.begin(group)
-            try:
-                await door.open(group)
-                await self._open_ssh(ssh)
-                listener = listen_unix(self.run, "api.sock", os.urandom(16))
-                self._announce(ssh, door, keys)
-            except (OSError, CannotStart) as problem:
-                await door.close()
-                await ssh.close()
-                raise CannotStart(str(problem)) from problem
-            serving = group.create_task(local.serve(sockets=[listener.socket]))
+            listening = Listening(self.config, self.run, self.version, keys, door, ssh, local)
+            succession = await self._begin(listening, identity)
             watching = [
                 group.create_task(sessions.watch.run()),
                 group.create_task(sessions.bounds.watch()),
-                group.create_task(self._sweep(agent, door)),
+                group.create_task(sessions.users.watch()),
+                group.create_task(
+                    follow(self.predecessor, self.everywhere, identity, group, self._settle)
+                ),
             ]
+            sweeping = group.create_task(self._sweep(agent, door, identity))
             await self.stop.wait()
-            (self.run / "agent.json").unlink(missing_ok=True)
-            await self._drain(sessions)
-            for task in watching:
+            if succession.handed:
+                sweeping.cancel()
+                await succession.retire(door, ssh, seconds(self.config.agent.drain))
+                await self._end_all(sessions, "the agent was replaced; connect again")
+            else:
+                listening.withdraw()
+                await self._drain(sessions)
+            for task in (*watching, sweeping):
                 task.cancel()
-            await door.close()
-            await ssh.close()
-            local.should_exit = True
-            await serving
-            listener.remove()
+            succession.close()
+            await listening.close()
         log.info("agent.stopped")
 
-    async def _open_ssh(self, ssh: SshDoor) -> None:
-        address = self.config.agent.ssh
+    async def _begin(self, listening: Listening, identity: Identity) -> Succession:
+        """Serves, on new sockets or on those of the agent before.  CannotStart."""
+        held = await self._take(listening.door)
+        assert self.lock is not None, "whoever serves holds the data folder"
+        await listening.open(self.group, self.lock, held)
+        succession = Succession(
+            self.version,
+            listening,
+            self.everywhere,
+            identity,
+            self.predecessor,
+            self.stop,
+            self.hurry,
+        )
         try:
-            await ssh.start(address)
-        except (OSError, ValueError, OverflowError) as problem:
-            taken = getattr(problem, "errno", 0) == errno.EADDRINUSE
-            why = "the port is taken; port 0 takes any" if taken else str(problem)
-            raise CannotStart(f'[agent] ssh = "{address}": {why}') from problem
+            succession.begin(self.group)
+            listening.announce()
+            if self.predecessor is not None:
+                await self.predecessor.serving()
+        except BaseException:
+            succession.close()
+            if self.predecessor is None:
+                listening.withdraw()
+            else:
+                listening.let_go()  # all of it is the other one's again
+            await listening.close()
+            raise
+        return succession
+
+    async def _take(self, door: LocalDoor) -> Held | None:
+        """What the agent before listened on; None where there is none, or it has just died."""
+        if self.predecessor is None:
+            return None
+        try:
+            held, endpoints = await self.predecessor.take()
+        except Died:
+            log.warning("agent.predecessor_died")
+            self.predecessor = None
+            # A process that dies lets go of its files one by one.
+            if not await until(self._holds, _TO_LET_GO):
+                raise
+            await self._settle_first()
+            return None
+        self.lock = held.lock
+        self.predecessor.released = door.released
+        self.predecessor.borrow(door.adopt(endpoints))
+        return held
+
+    def _holds(self) -> bool:
+        self.lock = hold(self.data)
+        return self.lock is not None
+
+    async def _settle_first(self) -> None:
+        try:
+            await self._settle()
+        except StoreAway as problem:
+            raise CannotStart(f"the store cannot be written: {problem}") from problem
 
     async def _drain(self, sessions: Sessions) -> None:
         """New sessions are refused at once; running ones get a set time, then end recorded."""
         sessions.draining = True
         log.info("agent.draining")
-        enough = [self.group.create_task(event.wait()) for event in (sessions.emptied, self.hurry)]
+        resting = self.group.create_task(self._rested(sessions))
+        enough = [resting, self.group.create_task(self.hurry.wait())]
         limit = seconds(self.config.agent.drain)
         await asyncio.wait(enough, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         for task in enough:
             task.cancel()
+        await self._end_all(sessions, "the agent was stopped")
+
+    async def _rested(self, sessions: Sessions) -> None:
+        """Until no session is open, here or at the agent before."""
+        await sessions.emptied.wait()
+        if self.predecessor is not None:
+            await self.predecessor.gone.wait()
+
+    async def _end_all(self, sessions: Sessions, text: str) -> None:
+        sessions.draining = True
         if not sessions.emptied.is_set():
             log.info("agent.drained_out")
-        await sessions.end_all(EndCause.AGENT_STOPPED, "the agent was stopped")
+        await self.everywhere.hurry()
+        await sessions.end_all(EndCause.AGENT_STOPPED, text)
 
-    async def _sweep(self, agent: Agent, door: LocalDoor) -> None:
+    async def _sweep(self, agent: Agent, door: LocalDoor, identity: Identity) -> None:
         """Once a second: what is past its time, in the store and at the door."""
         grants = grants_of(agent)
         while True:
@@ -290,6 +306,7 @@ class Running:
             try:
                 self.clock.at_least(await agent.store.highest_time(self.clock.late()))
                 await grants.sweep(self.clock.late())
+                await identity.refusals.write()
             except StoreAway:
                 log.warning("store.away")
             except Exception as problem:  # noqa: BLE001 - the border: the next second tries again
@@ -299,14 +316,69 @@ class Running:
     # --- parts ------------------------------------------------------------------------------------
 
     async def _open_store(self, stack: AsyncExitStack) -> Store:
-        url = self.config.agent.store or _sqlite_url(self.data / "hoop.sqlite")
         try:
+            named = store_url(self.config.agent.store, self.config.folder)
+            url = named or _sqlite_url(self.data / "hoop.sqlite")
             store = await open_store(url, self.clock.wall())
             self.clock.at_least(await store.highest_time(self.clock.wall()))
-        except (StoreAway, StoreUnusable) as problem:
+        except (StoreAway, StoreUnusable, SecretUnread) as problem:
             raise CannotStart(f"the store cannot be opened: {problem}") from problem
         stack.push_async_callback(store.close)
         return store
+
+    async def _open_reader(self, stack: AsyncExitStack) -> Reader:
+        reader = Reader()
+        try:
+            await reader.start()
+        except OSError as problem:
+            raise CannotStart(f"the reader process does not start: {problem}") from problem
+        stack.push_async_callback(reader.close)
+        return reader
+
+    def _sessions(self, store: Store, keys: RecordingKeys, reader: Reader) -> Sessions:
+        return Sessions(
+            config_now=lambda: self.config,
+            store=store,
+            clock=self.clock,
+            random=os.urandom,
+            folder=self.data / "recordings",
+            keys=keys,
+            reader=reader,
+            version=self.version,
+        )
+
+    def _local_door(self, identity: Identity, attempts: Attempts) -> LocalDoor:
+        return LocalDoor(
+            self.run,
+            self.everywhere,
+            tcp=self.config.agent.tcp,
+            clock=self.clock.late,
+            unproved=self.config.agent.handshakes,
+            unproved_each=self.config.agent.handshakes_per_address,
+            attempts=attempts,
+            unproved_by=lambda peer: identity.refusals.note(
+                "local", "no such endpoint, or a wrong password", peer=peer
+            ),
+        )
+
+    def _ssh_door(
+        self, agent: Agent, identity: Identity, keys: Keys, channels: uvicorn.Server
+    ) -> SshDoor:
+        return SshDoor(
+            keys,
+            identity,
+            welcome=Welcome(
+                issuer=self.config.identity.issuer,
+                client_id=self.config.identity.client_id,
+                scopes=self.config.identity.scopes,
+                version=self.version,
+            ),
+            open_lane=self._open_lane,
+            open_api=partial(self._open_api, channels),
+            unproved=self.config.agent.handshakes,
+            unproved_each=self.config.agent.handshakes_per_address,
+            attempts=agent.attempts,
+        )
 
     def _open_keys(self) -> tuple[Keys, RecordingKeys]:
         try:
@@ -314,59 +386,9 @@ class Running:
         except (KeysUnsafe, KeyUnsafe, OSError) as problem:
             raise CannotStart(str(problem)) from problem
 
-    async def _recover(self, store: Store, keys: RecordingKeys) -> None:
-        """Closes what an agent that died left open, in its recordings and in the store."""
-        folder = self.data / "recordings"
-        recovered = await asyncio.to_thread(recover, folder, keys)
-        for found in recovered:
-            log.warning("recording.recovered", session=found.session, closed=found.closed)
-        known = {found.session: found for found in recovered}
-        for session in await store.sessions(live=True, limit=100_000):
-            path = recordings.find(folder, session.id, session.started)
-            if path is None and self.config.agent.store:
-                continue  # a session of another agent, which shares the store
-            left = known.get(session.id)
-            if left is not None:
-                end, head = End(cause=EndCause.RECOVERED, totals=left.totals), left.head
-                end.at = left.ended
-            else:
-                end, head = await asyncio.to_thread(_end_in, path, session, keys.public)
-            ended = replace(
-                session,
-                ended=end.at or self.clock.wall(),
-                end_cause=str(end.cause),
-                head=head,
-                statements=end.totals.statements,
-                refused=end.totals.refused,
-                masked=end.totals.masked,
-            )
-            await store.update_session(ended)
-
-    def _announce(self, ssh: SshDoor, door: LocalDoor, keys: Keys) -> None:
-        """Tells ``hoop`` where everything is; the file appears when all of it is served."""
-        host, port = ssh.address
-        told = {
-            "api": str(self.run / "api.sock"),
-            "ssh": f"{host}:{port}",
-            "host_key": keys.fingerprint,
-            "pg_socket_dir": str(door.socket_dir),
-            "version": self.version,
-        }
-        path = self.run / "agent.json"
-        draft = path.with_suffix(".new")
-        try:
-            draft.write_text(json.dumps(told, indent=1), encoding="utf-8")
-            draft.chmod(0o644)
-            draft.replace(path)
-        except OSError as problem:
-            raise CannotStart(f"cannot write {path}: {problem.strerror}") from problem
-        log.info("agent.serving", ssh=told["ssh"], tcp=door.port, targets=len(self.config.targets))
-
     # --- the SSH door's channels ------------------------------------------------------------------
 
-    async def _open_lane(
-        self, sessions: Sessions, principal: Principal, target: str, peer: str
-    ) -> asyncio.Protocol:
+    async def _open_lane(self, principal: Principal, target: str, peer: str) -> asyncio.Protocol:
         if target not in self.config.targets:
             raise Refused(404, "no_target", f'there is no target "{target}"', "hoop targets")
         caller = Caller(principal, target, "ssh", peer)
@@ -375,7 +397,7 @@ class Running:
             greet(
                 lane,
                 lambda user: Identified(caller, None),
-                sessions,
+                self.everywhere,
                 principal=principal.id,
             )
         )

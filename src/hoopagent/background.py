@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -29,6 +29,20 @@ class Background:
             work.close()
             return None
         return self._group.create_task(_contained(work))
+
+
+async def until(holds: Callable[[], bool], limit: float, every: float = 0.05) -> bool:
+    """Waits until it holds; False where it does not within ``limit`` seconds.
+
+    For what nobody tells us of: state of libraries, and of several parts at once.
+    """
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while not holds():
+        if loop.time() - began >= limit:
+            return False
+        await asyncio.sleep(every)
+    return True
 
 
 async def _contained(work: Coroutine[Any, Any, object]) -> None:

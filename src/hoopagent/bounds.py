@@ -55,9 +55,9 @@ class Bounds:
         """The masks for this principal there; without a catalog everything counts as covered."""
         _, masking = self.rules()
         catalog = None
-        if masking.declared:
+        if masking.declared or prepared.named:
             catalog = await self.catalogs.get(prepared.target.name, database)
-        bound = masking.bind(catalog, prepared.principal.groups)
+        bound = masking.bind(catalog, prepared.principal.groups, pooled=prepared.pooled)
         if catalog is not None and bound.unmatched:
             # Somebody believes that these are masked.
             log.warning("mask.unmatched", target=prepared.target.name, columns=bound.unmatched)
@@ -68,7 +68,7 @@ class Bounds:
         if not isinstance(seen, Finished) or seen.seq not in live.changing:
             return None
         live.changing.discard(seen.seq)
-        if seen.error or not live.judge.bound.active:
+        if seen.error or not (live.judge.bound.active or live.naming):
             return None
         return self._background.apart(self.renew(*live.place))
 
@@ -85,12 +85,22 @@ class Bounds:
     async def _rebind(self, target: str, database: str) -> None:
         """The masks of every session there on the catalog of now; without one, all is covered."""
         _, masking = self.rules()
-        if not masking.declared:
+        there = [live for live in self._open.values() if live.place == (target, database)]
+        if not masking.declared and not any(live.naming for live in there):
             return
+        # What a session has not committed, this reading does not see.
+        settled = {
+            live.record.id: live.naming.unsettled
+            for live in there
+            if live.naming is not None and live.stream.settled
+        }
         catalog = await self.catalogs.renew(target, database)
         for live in self._open.values():
             if live.place == (target, database):
-                bound = masking.bind(catalog, live.prepared.principal.groups)
+                if live.naming is not None:
+                    live.naming.renewed(catalog, settled.get(live.record.id))
+                prepared = live.prepared
+                bound = masking.bind(catalog, prepared.principal.groups, pooled=prepared.pooled)
                 live.judge.bound = bound
                 live.stream.rebind(bound)
 

@@ -7,23 +7,22 @@ Nothing of the reading can be changed by the target's settings: the search path 
 from __future__ import annotations
 
 import asyncio
-import ssl
+import json
 from typing import Any
 
-import asyncpg
-
-from hoopagent.connect import (
-    Place,
-    TargetUnreachable,
-    fresh_context,
-    host_and_port,
-    tls_context,
-    wants_tls,
-)
+from hoopagent.connect import Place
+from hoopagent.own import AskedInVain, Own, Row, opened
+from hoopcore.protocols.postgres.target_login import Credential
 from hoopcore.sql.catalog import CATALOG_QUERY, CODE_QUERY, TEXTS_QUERY, Catalog, catalog_of
 
 LIMIT = 15.0
 """Seconds for the whole reading, connecting included."""
+
+# Settings of one transaction: a pooler's connection is given back as it was.
+_BEGIN = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = pg_catalog;"
+    " SET LOCAL jit = off; SET LOCAL statement_timeout = {}"
+)
 
 
 class CatalogUnread(Exception):
@@ -31,81 +30,37 @@ class CatalogUnread(Exception):
 
 
 async def read_catalog(
-    place: Place,
-    *,
-    database: str,
-    user: str,
-    password: str | None,
-    limit: float = LIMIT,
+    place: Place, credential: Credential, database: str, limit: float = LIMIT
 ) -> Catalog:
     """The catalog as it is now, or CatalogUnread."""
     try:
-        async with asyncio.timeout(limit):
-            connection = await _connect(place, database, user, password)
-            try:
-                return await _read(connection, limit)
-            finally:
-                connection.terminate()
-    except TimeoutError:
-        why = f"no answer within {limit:.0f} s"
-    except (OSError, TargetUnreachable, asyncpg.InterfaceError, asyncpg.InternalClientError) as bad:
-        why = str(bad) or type(bad).__name__
-    except asyncpg.PostgresError as bad:
-        why = f"{type(bad).__name__} ({bad.sqlstate})"
-    raise CatalogUnread(f'the catalog of "{place.target}" ({database}) was not read: {why}')
-
-
-async def _connect(place: Place, database: str, user: str, password: str | None) -> Any:
-    host, port = host_and_port(place)
-    return await asyncpg.connect(
-        host=host,
-        port=port,
-        user=user,
-        # Empty, not None: asyncpg would look into the environment and ~/.pgpass.
-        password=password or "",
-        database=database,
-        ssl=_tls(place) if wants_tls(place) else False,
-        target_session_attrs="any",
-        # A pooler may give the next statement to another server connection.
-        statement_cache_size=0,
-    )
-
-
-async def _read(connection: Any, limit: float) -> Catalog:
-    # Settings of one transaction: a pooler's connection is given back as it was.
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        await connection.execute(
-            "SET LOCAL search_path = pg_catalog; SET LOCAL jit = off;"
-            f" SET LOCAL statement_timeout = {int(limit * 1000)}"
-        )
-        relations = await connection.fetch(CATALOG_QUERY)
-        texts = await connection.fetch(TEXTS_QUERY)
-        code = await connection.fetch(CODE_QUERY)
+        async with opened(place, credential, database, limit) as own:
+            texts = await _read(own, limit)
+    except AskedInVain as why:
+        words = f'the catalog of "{place.target}" ({database}) was not read: {why}'
+        raise CatalogUnread(words) from None
     # Thousands of tables take part of a second, and other sessions go on meanwhile.
-    return await asyncio.to_thread(catalog_of, relations, texts, code)
+    return await asyncio.to_thread(_catalog, *texts)
 
 
-class _Named(ssl.SSLContext):
-    """Expects the certificate of another name than the one that was connected to."""
-
-    server_name: str
-
-    def wrap_bio(
-        self,
-        incoming: ssl.MemoryBIO,
-        outgoing: ssl.MemoryBIO,
-        server_side: bool = False,
-        server_hostname: str | bytes | None = None,
-        session: ssl.SSLSession | None = None,
-    ) -> ssl.SSLObject:
-        del server_hostname
-        return super().wrap_bio(incoming, outgoing, server_side, self.server_name, session)
+async def _read(own: Own, limit: float) -> tuple[list[Row], list[Row], list[Row]]:
+    await own.rows(_BEGIN.format(int(limit * 1000)))
+    relations = await own.rows(_in_json(CATALOG_QUERY, 10))
+    texts = await own.rows(_in_json(TEXTS_QUERY, 1))
+    code = await own.rows(_in_json(CODE_QUERY, 2))
+    await own.rows("COMMIT")
+    return relations, texts, code
 
 
-def _tls(place: Place) -> ssl.SSLContext:
-    if place.tls.server_name is None:
-        return tls_context(place.tls)
-    context = fresh_context(place.tls.mode, str(place.tls.ca_file or ""), _Named)
-    assert isinstance(context, _Named)
-    context.server_name = place.tls.server_name
-    return context
+def _in_json(query: str, width: int) -> str:
+    """The same rows as one text each, so that arrays and odd names need no parser of ours."""
+    names = ", ".join(f"c{number}" for number in range(width))
+    # The queries are constants of ours.
+    return f"SELECT json_build_array({names})::text FROM ({query}) AS q({names})"  # noqa: S608
+
+
+def _catalog(relations: list[Row], texts: list[Row], code: list[Row]) -> Catalog:
+    def rows(found: list[Row]) -> list[Any]:
+        return [json.loads(row[0] or "") for row in found]
+
+    return catalog_of(rows(relations), rows(texts), rows(code))

@@ -13,8 +13,9 @@ import structlog
 
 from hoopagent.catalog import read_catalog
 from hoopagent.config import Config
-from hoopagent.config_files import read_secret
-from hoopagent.connect import Place
+from hoopagent.connect import place_of
+from hoopagent.own import credential_of
+from hoopagent.secrets import Secrets
 from hoopcore.model import SECOND, Time
 from hoopcore.sql.catalog import Catalog
 
@@ -27,8 +28,11 @@ _FRESH = 5 * SECOND
 class Catalogs:
     """``get`` answers from memory while that is fresh; ``renew`` always asks the target."""
 
-    def __init__(self, config_now: Callable[[], Config], clock: Callable[[], Time]) -> None:
+    def __init__(
+        self, config_now: Callable[[], Config], clock: Callable[[], Time], secrets: Secrets
+    ) -> None:
         self._config_now = config_now
+        self._secrets = secrets
         self._clock = clock
         self._kept: dict[tuple[str, str], tuple[Time, Catalog]] = {}
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
@@ -58,12 +62,7 @@ class Catalogs:
             return catalog
 
     async def _read(self, target: str, database: str) -> Catalog:
-        config = self._config_now()
-        section = config.targets[target]
-        secret = section.credential.password
-        return await read_catalog(
-            Place(target, section.address, section.tls),
-            database=database,
-            user=section.credential.user,
-            password=None if secret is None else read_secret(secret, config.folder),
-        )
+        section = self._config_now().targets[target]
+        place = place_of(target, section)
+        password = await self._secrets.password(target, section.credential)
+        return await read_catalog(place, credential_of(place, section, password), database)

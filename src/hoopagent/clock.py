@@ -27,7 +27,9 @@ class Clock:
     """One for the whole agent."""
 
     def __init__(self) -> None:
-        self._anchor = _wall() - _since_boot()
+        # In this order: what passes between the two readings makes it later, never earlier.
+        booted = _since_boot()
+        self._anchor = _wall() - booted
         self._floor: Time = 0
 
     def wall(self) -> Time:

@@ -7,7 +7,6 @@ file, so ``hoop-agent check`` is safe to run anywhere.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import tomllib
 from pathlib import Path
@@ -15,40 +14,20 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from hoopagent.config import Agent, Config, Identity, Role, TargetSection, Tls
+from hoopagent import config_store, config_targets
+from hoopagent.config import Agent, Config, Identity, Role, TargetSection, Tls, Workload
+from hoopagent.config import seconds as seconds  # many ask for it here
 from hoopcore.masking import Masking
 from hoopcore.model import EVERYTHING, Scope
 from hoopcore.places import ConfigError, did_you_mean, line_of, lines_of
-from hoopcore.policy import Policy
+from hoopcore.policy import load as load_rules
 
 FILES = ("agent.toml", "targets.toml", "roles.toml", "rules.toml", "masks.toml")
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,62}"
 
 Shape = TypeVar("Shape", bound=BaseModel)
-Trusting = TypeVar("Trusting", Identity, Tls)
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def seconds(duration: str) -> int:
-    """``1h30m`` → 5400.  The form was checked when the file was read."""
-    return sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)([smhd])", duration))
-
-
-def read_secret(reference: str, folder: Path) -> str:
-    """What a reference stands for; KeyError or OSError where it stands for nothing.
-
-    Nothing is also what is empty: no password is said by leaving the key out.
-    """
-    kind, _, name = reference.partition(":")
-    if kind == "env":
-        secret = os.environ[name]
-    else:
-        secret = (folder / name).read_text(encoding="utf-8").rstrip("\r\n")
-    if not secret:
-        raise KeyError(name)
-    return secret
+Trusting = TypeVar("Trusting", Identity, Tls, Workload)
 
 
 def load(folder: Path) -> Config:
@@ -77,6 +56,7 @@ def check(folder: Path) -> tuple[Config | None, list[ConfigError]]:
     roles = _named(texts, "roles.toml", "roles", Role, problems)
     problems += _cross(texts, targets, roles)
     problems += [] if agent is None else _listening(texts, agent)
+    problems += [] if identity is None else _workloads(texts, identity)
     problems += _core(texts)
     if problems or agent is None or identity is None:
         return None, _in_order(problems)
@@ -84,14 +64,15 @@ def check(folder: Path) -> tuple[Config | None, list[ConfigError]]:
     config = Config(
         folder=here,
         agent=agent,
-        identity=_beside(here, identity),
+        identity=_believing(here, identity),
         targets={name: _trusting(here, target) for name, target in targets.items()},
         roles=roles,
         rules=texts["rules.toml"],
         masks=texts["masks.toml"],
         version=hashlib.sha256("\0".join(texts[name] for name in FILES).encode()).hexdigest(),
     )
-    problems += _secrets(texts, config)
+    problems += config_targets.unread(texts[config_targets.FILE], config)
+    problems += config_store.problems(texts[config_store.FILE], agent.store, here)
     return (None if problems else config), _in_order(problems)
 
 
@@ -102,8 +83,16 @@ def _beside(folder: Path, section: Trusting) -> Trusting:
     return section.model_copy(update={"ca_file": folder / section.ca_file})
 
 
+def _believing(folder: Path, identity: Identity) -> Identity:
+    workloads = tuple(_beside(folder, workload) for workload in identity.workloads)
+    return _beside(folder, identity).model_copy(update={"workloads": workloads})
+
+
 def _trusting(folder: Path, target: TargetSection) -> TargetSection:
-    return target.model_copy(update={"tls": _beside(folder, target.tls)})
+    tls = _beside(folder, target.tls)
+    files = {"cert_file": tls.cert_file, "key_file": tls.key_file}
+    beside = {key: folder / path for key, path in files.items() if path is not None}
+    return target.model_copy(update={"tls": tls.model_copy(update=beside)})
 
 
 def _in_order(problems: list[ConfigError]) -> list[ConfigError]:
@@ -250,18 +239,7 @@ def _cross(
                 wrong(str(problem), "scope")
             if eligibility.votes and not eligibility.approvers:
                 wrong(f"{eligibility.votes} votes are wanted and nobody may vote", "approvers")
-    for name, target in targets.items():
-        if not target.address.startswith("/") and not _is_address(target.address):
-            line = line_of(lines_of(texts["targets.toml"]), ("targets", name, "address"))
-            said = f'address "{target.address}" is not host:port, nor the folder of a socket'
-            problems.append(ConfigError(said, file="targets.toml", line=line, key="address"))
-    return problems
-
-
-def _is_address(text: str) -> bool:
-    """Whether it is ``host:port``."""
-    host, _, port = text.rpartition(":")
-    return bool(host) and port.isdecimal() and int(port) < 1 << 16
+    return problems + config_targets.crossed(texts[config_targets.FILE], targets, roles)
 
 
 def _listening(texts: dict[str, str], agent: Agent) -> list[ConfigError]:
@@ -274,39 +252,55 @@ def _listening(texts: dict[str, str], agent: Agent) -> list[ConfigError]:
             key=key,
         )
         for key, address in (("ssh", agent.ssh), ("tcp", agent.tcp))
-        if not _is_address(address)
+        if not config_targets.is_address(address)
     ]
 
 
-def _core(texts: dict[str, str]) -> list[ConfigError]:
-    """What the core says of the rules and the masks."""
+def _workloads(texts: dict[str, str], identity: Identity) -> list[ConfigError]:
+    """Workloads that could be taken for one another, or a person's token for one of them."""
     problems: list[ConfigError] = []
-    for file, load_text in (("rules.toml", Policy.load), ("masks.toml", Masking.load)):
-        try:
-            load_text(texts[file])
-        except ValueError as problem:
-            line = int(getattr(problem, "line", 0) or 0)
-            said = str(getattr(problem, "message", problem))
-            problems.append(
-                ConfigError(said, file=file, line=line, key=str(getattr(problem, "key", "")))
+    places = lines_of(texts["agent.toml"])
+    names = [workload.name for workload in identity.workloads]
+    for number, workload in enumerate(identity.workloads):
+
+        def wrong(said: str, key: str, number: int = number) -> None:
+            line = line_of(places, ("identity", "workloads", number, key))
+            problems.append(ConfigError(said, file="agent.toml", line=line, key=key))
+
+        if workload.name in names[:number]:
+            wrong(f'there are two workloads "{workload.name}"', "name")
+        ours = workload.issuer in ("", identity.issuer)
+        if ours and workload.audience == identity.client_id:
+            wrong(
+                f'audience "{workload.audience}" is that of people, whose tokens would do here',
+                "audience",
             )
     return problems
 
 
-def _secrets(texts: dict[str, str], config: Config) -> list[ConfigError]:
-    """References that stand for nothing now."""
-    problems: list[ConfigError] = []
-    wanted = [
-        ("targets.toml", ("targets", name, "credential", "password"), target.credential.password)
-        for name, target in config.targets.items()
+def _core(texts: dict[str, str]) -> list[ConfigError]:
+    """What the core says of the rules and the masks."""
+    problems = _rules(texts["rules.toml"])
+    try:
+        Masking.load(texts["masks.toml"])
+    except ValueError as problem:
+        line = int(getattr(problem, "line", 0) or 0)
+        said = str(getattr(problem, "message", problem))
+        key = str(getattr(problem, "key", ""))
+        problems.append(ConfigError(said, file="masks.toml", line=line, key=key))
+    return problems
+
+
+def _rules(text: str) -> list[ConfigError]:
+    """Everything that is wrong with the rules; and what nobody should believe to be in force."""
+    found, wrong = load_rules(text)
+    problems = [
+        ConfigError(one.message, file="rules.toml", line=one.line, key=one.key) for one in wrong
     ]
-    for file, path, reference in wanted:
-        if reference is None:
-            continue
-        try:
-            read_secret(reference, config.folder)
-        except (KeyError, OSError, UnicodeDecodeError):
-            line = line_of(lines_of(texts[file]), path)
-            said = f'"{path[-1]}": nothing is found at {reference}'
-            problems.append(ConfigError(said, file=file, line=line, key=path[-1]))
+    places = lines_of(text)
+    for kind, entries in (("budget", found.budgets), ("impose", found.impositions)):
+        if entries:
+            said = f"[[{kind}]] is understood, but no agent acts on it yet"
+            line = line_of(places, (kind, 0))
+            problems.append(ConfigError(said, file="rules.toml", line=line, key=kind))
     return problems

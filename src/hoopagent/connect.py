@@ -1,7 +1,8 @@
 """Reaching a target: an address in, a lane out.
 
-Names with several addresses are tried one after the other.  TLS is what the target's config asks
-for or nothing: there is no falling back to clear text.  A unix socket has no TLS, as in libpq.
+Names with several addresses are tried one after the other; which of several hosts is the right one
+is the login's to find out (``target_login.open_target``).  TLS is what the target's config asks for
+or nothing: there is no falling back to clear text.  A unix socket has no TLS, as in libpq.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import os
 import re
 import socket
 import ssl
-from dataclasses import dataclass
+import stat
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
-from hoopagent.config import Tls
+from hoopagent.config import TargetSection, Tls
 from hoopagent.lane import Lane, LaneClosed
 from hoopcore.protocols.postgres import wire
 from hoopcore.stream import ProtocolError
@@ -41,10 +44,26 @@ class Place:
     target: str  # its name, for messages
     address: str
     tls: Tls
+    others: tuple[str, ...] = ()  # more addresses of it, in the order they are tried in
+
+    def at(self, number: int) -> Place:
+        """The same with one address only: the first is number 0."""
+        return replace(self, address=(self.address, *self.others)[number], others=())
+
+
+def place_of(name: str, section: TargetSection) -> Place:
+    """Where the target is, by its part of the configuration."""
+    addresses = (section.address,) if isinstance(section.address, str) else section.address
+    return Place(name, addresses[0], section.tls, addresses[1:])
 
 
 def wants_tls(place: Place) -> bool:
     return place.tls.mode != "off" and not place.address.startswith("/")
+
+
+def is_verified(place: Place) -> bool:
+    """Whether TLS proves that it is the target, so that a secret may be told to it."""
+    return wants_tls(place) and place.tls.mode in ("verify-full", "verify-ca")
 
 
 async def reach(place: Place, limit: float = LIMIT) -> Lane:
@@ -78,6 +97,8 @@ async def secure(lane: Lane, place: Place) -> bytes:
     try:
         context = tls_context(place.tls)
         return await lane.start_tls(context, server_name=name)
+    except KeyUnsafe as error:
+        raise TargetUnreachable(place, str(error)) from None
     except (OSError, LaneClosed, ValueError) as error:
         raise TargetUnreachable(place, f"TLS failed: {explain(error)}") from None
 
@@ -113,21 +134,21 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     """What the target must prove: OSError or ValueError where the CA file cannot be read.
 
     Contexts are kept, since reading the system's authorities takes longer than a handshake; a
-    changed CA file makes a new one.
+    changed file makes a new one.  KeyUnsafe where others can read the agent's own key.
     """
-    changed = tls.ca_file.stat().st_mtime_ns if tls.ca_file is not None else 0
-    return _context(tls.mode, str(tls.ca_file or ""), changed)
+    files = (tls.ca_file, tls.cert_file, tls.key_file)
+    if tls.key_file is not None:
+        check_key(tls.key_file)
+    return _context(tls.mode, files, tuple(f.stat().st_mtime_ns for f in files if f is not None))
 
 
 @lru_cache(maxsize=64)
-def _context(mode: str, ca_file: str, changed: int) -> ssl.SSLContext:
+def _context(
+    mode: str, files: tuple[Path | None, Path | None, Path | None], changed: tuple[int, ...]
+) -> ssl.SSLContext:
     del changed
-    return fresh_context(mode, ca_file, ssl.SSLContext)
-
-
-def fresh_context(mode: str, ca_file: str, kind: type[ssl.SSLContext]) -> ssl.SSLContext:
-    """A context of nobody else's, for who must change it."""
-    context = kind(ssl.PROTOCOL_TLS_CLIENT)
+    ca_file, cert_file, key_file = files
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = mode == "verify-full"
     if mode == "require":
@@ -136,7 +157,27 @@ def fresh_context(mode: str, ca_file: str, kind: type[ssl.SSLContext]) -> ssl.SS
         context.load_verify_locations(ca_file)
     else:
         context.load_default_certs()
+    if cert_file:
+        # An encrypted key fails here; without a word of ours OpenSSL would ask at the terminal.
+        context.load_cert_chain(cert_file, key_file, password=lambda: b"")
     return context
+
+
+class KeyUnsafe(OSError):
+    """Others than the agent can read its key."""
+
+
+def check_key(path: Path) -> None:
+    """KeyUnsafe unless the file is for its owner alone, or root's and readable for a group (libpq).
+
+    OSError where there is none.
+    """
+    found = path.stat()
+    allowed = 0o640 if found.st_uid == 0 else 0o600
+    mode = stat.S_IMODE(found.st_mode)
+    if not stat.S_ISREG(found.st_mode) or mode & ~allowed & 0o777:
+        words = f"key file {path} can be read by others (mode {mode:04o}): chmod 0600 {path}"
+        raise KeyUnsafe(words)
 
 
 # --- addresses ----------------------------------------------------------------------------------
@@ -157,11 +198,6 @@ def _parts(place: Place) -> tuple[str, int]:
     if not found or not host:
         raise TargetUnreachable(place, "this is no address (want host:port or a folder)")
     return host, int(found["port"] or PORT)
-
-
-def host_and_port(place: Place) -> tuple[str, int]:
-    """The host, or the folder of a unix socket, and the port; TargetUnreachable for neither."""
-    return _parts(place)
 
 
 async def _resolve(place: Place, host: str, port: int, limit: float) -> list[str]:

@@ -1,10 +1,17 @@
-"""What a use case says no with.  The API turns it into an answer, the CLI into an exit code."""
+"""What a use case says no with, and what stops a start."""
 
 from __future__ import annotations
 
 
+class CannotStart(Exception):
+    """The agent does not start; the text says why, with what, and what to do."""
+
+
 class Refused(Exception):
-    """The asked-for thing will not happen: what went wrong, with what, and what to type next."""
+    """The asked-for thing will not happen: what went wrong, with what, and what to type next.
+
+    The API turns it into an answer, the CLI into an exit code.
+    """
 
     def __init__(self, status: int, error: str, message: str, hint: str = "") -> None:
         super().__init__(message)

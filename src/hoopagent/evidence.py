@@ -6,12 +6,12 @@ exact text.
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from hoopagent.recording_keys import RecordingKeys
 from hoopcore.recording import Copied, Event, Fatal, Finished, Said, touches_of
 from hoopcore.recording.redaction import NOTHING, redact, redact_parameters
-from hoopcore.statement import Reading
+from hoopcore.statement import Reading, Statement
 from hoopcore.stream import Ask, AskKind, Seen, Side
 from hoopcore.stream import Copied as SeenCopied
 from hoopcore.stream import Fatal as SeenFatal
@@ -35,10 +35,11 @@ def said(
     ``masked`` names the masked columns whose values it may hold: none where nothing it touches is
     masked, ``*`` for any column.  ``encoding`` is PostgreSQL's name of client_encoding.
     """
+    effects, touches, tag = _told(reading)
     mask = NOTHING if exact else masked
     key = None if exact else keys.redaction
     text = ""
-    if ask.kind is not AskKind.RUN:
+    if ask.kind is not _RUN:
         text = redact(ask.text, reading, mask, key, encoding)
     return Said(
         seq=ask.seq,
@@ -47,14 +48,34 @@ def said(
         prepared=ask.prepared,
         origin=ask.origin,
         parameters=redact_parameters(ask.parameters, ask.formats, mask, key, encoding),
-        effects=tuple(sorted(reading.effects)),
-        touches=touches_of(reading),
-        tag="; ".join(statement.tag for statement in reading.statements if statement.tag)[:200],
+        effects=effects,
+        touches=touches,
+        tag=tag,
         unread=reading.why,
         verdict="allow" if allowed else "refuse",
         rule=rule,
         reason="" if allowed else reason,
     )
+
+
+_RUN = AskKind.RUN  # a member of an Enum is looked up by Python, each time
+Told: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], str]
+# By identity of the statements, which come again at every run; all sessions may share them.
+_TOLD: dict[int, tuple[tuple[Statement, ...], Told]] = {}
+
+
+def _told(reading: Reading) -> Told:
+    """Effects, touches and tag of all statements together."""
+    statements = reading.statements
+    known = _TOLD.get(id(statements))
+    if known is not None and known[0] is statements:
+        return known[1]
+    tag = "; ".join(statement.tag for statement in statements if statement.tag)[:200]
+    told = (tuple(sorted(reading.effects)), touches_of(reading), tag)
+    if len(_TOLD) >= 4096:
+        _TOLD.clear()
+    _TOLD[id(statements)] = (statements, told)
+    return told
 
 
 def event_of(seen: Seen) -> Event:

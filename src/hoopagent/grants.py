@@ -95,7 +95,9 @@ class Grants:
             grant = await store.grant(grant.id) or grant
             if grant.state is not state:
                 words = f"{grant.id} has ended already: {_how(grant, now)}"
-                refused = Refused(409, "ended", words, "hoop grants")
+                mine = grant.principal == actor.id
+                hint = "hoop grants" if mine else "What is open to whom:  hoop grants --all"
+                refused = Refused(409, "ended", words, hint)
                 raise await self.means.refuse(now, actor, f"grant.{state.value}", grant.id, refused)
         closed = await self.close_sessions(grant.id)
         ended = await store.grant(grant.id) or grant
@@ -201,4 +203,5 @@ def grant_view(
 def _how(grant: Grant, now: Time) -> str:
     if grant.state in ENDABLE:
         return f"its time was over at {rfc3339(min(grant.not_after, now))}"
-    return f"{grant.state.value} at {rfc3339(grant.ended_at or grant.not_after)}"
+    word = "given back" if grant.state is GrantState.RELINQUISHED else grant.state.value
+    return f"{word} at {rfc3339(grant.ended_at or grant.not_after)}"

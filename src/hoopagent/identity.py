@@ -4,6 +4,9 @@ The provider's word is taken once, at sign-in and at each renewal; from then on 
 token is what counts, and only its SHA-256 is kept.  A principal is its issuer and subject: a new
 e-mail address is the same person, the same address at another issuer is not.
 
+A sign-in is a chain: each renewal belongs to the one before it, and signing out ends all of it, the
+SSH certificates included.
+
 ``exchange`` comes first in a principal's life, ``authenticate`` at each request, ``logout`` and
 ``revoke`` at the end.
 """
@@ -12,20 +15,24 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import asyncssh
 import structlog
 
-from hoopagent import tokens
+from hoopagent import tokens, workloads
 from hoopagent.config import Identity as Settings
+from hoopagent.config import Workload
 from hoopagent.config_files import seconds
 from hoopagent.errors import Refused
 from hoopagent.keys import Keys
 from hoopagent.provider import Provider, ProviderAway
+from hoopagent.refusals import Refusals
 from hoopagent.store import Store, Token
-from hoopcore.model import SECOND, SYSTEM, AuditEvent, Kind, Principal, Time
+from hoopcore.model import SECOND, AuditEvent, Kind, Principal, Time, is_id, new_id
+from hoopcore.nonce import nonce_for
 
 log = structlog.get_logger()
 
@@ -33,6 +40,8 @@ log = structlog.get_logger()
 TOKEN_BYTES = 32
 TOKEN_PREFIX = "hoop_"  # noqa: S105 - lets a secret scanner know one when it sees it
 LONGEST_TOKEN = 128
+
+SIGN_IN = "in"  # what the id of a sign-in begins with
 
 _ALPHABET = "0123456789bcdfghjkmnpqrstvwxyz"  # the ids' own (hoopcore.model)
 
@@ -50,17 +59,26 @@ class Signed:
     expires: Time
     identity_until: Time
     principal: Principal
+    sign_in: str  # id
 
 
-def principal_id(issuer: str, subject: str) -> str:
-    """``p-`` and 16 characters, the same for ever for this issuer and subject."""
-    named = f"{len(issuer)}:{issuer}{subject}".encode()
+def principal_id(issuer: str, subject: str, kind: str = "") -> str:
+    """``p-`` and 16 characters, the same for ever for this issuer and subject.
+
+    What is no person has its kind in it: no subject of a provider is ever taken for a workload.
+    """
+    named = f"{kind}{len(issuer)}:{issuer}{subject}".encode()
     number = int.from_bytes(hashlib.sha256(named).digest(), "big")
     characters = []
     for _ in range(_ID_LENGTH):
         number, digit = divmod(number, len(_ALPHABET))
         characters.append(_ALPHABET[digit])
     return f"p-{''.join(characters)}"
+
+
+def is_sign_in(text: str) -> bool:
+    """Whether it has the form of a sign-in's id, which no principal's id has."""
+    return text.startswith(f"{SIGN_IN}-") and is_id(text)
 
 
 def hash_of(token: str) -> str:
@@ -86,38 +104,56 @@ class Identity:
         self._clock = clock
         self._random = random
         self._provider = Provider(settings.issuer, settings.ca_file, clock)
+        self._others: dict[str, Provider] = {}  # by issuer, those of workloads alone
+        self.refusals = Refusals(store, self._now)
+        """Sign-ins that failed, here and at the doors; who counts them calls ``write``."""
         self._highest: Time = -SECOND  # asked of the store at most once a second
         self.revoked: list[Callable[[str], None]] = []
         """Called with the id of each principal who is signed in nowhere any more."""
+        self.ended: list[Callable[[str], None]] = []
+        """Called with the id of each sign-in that was ended."""
 
     async def close(self) -> None:
-        await self._provider.close()
+        for provider in (self._provider, *self._others.values()):
+            await provider.close()
 
-    async def exchange(self, id_token: str, key: asyncssh.SSHKey) -> Signed:
+    async def exchange(
+        self,
+        token: str,
+        key: asyncssh.SSHKey,
+        *,
+        workload: bool = False,
+        previous: str = "",
+        peer: str = "",
+    ) -> Signed:
         """Takes an ID token once, from whoever has just proved to hold ``key``.
 
-        Raises Refused: 401 where the token is not good, 503 where the provider cannot be asked.
-        A sign-in and a renewal are the same thing; each starts ``max_age`` anew.
+        With ``workload`` it is the token of a principal that is no person (workloads.py).  Raises
+        Refused: 401 where the token is not good, 503 where the provider cannot be asked.  Each
+        exchange starts ``max_age`` anew; with the agent token of a sign-in of the same principal
+        as ``previous`` it is a renewal, and otherwise a sign-in of its own.
         """
         now = await self._now()
         try:
-            claims = await self._verified(id_token, now)
+            if workload:
+                principal, max_age = await self._vouched(token, now)
+            else:
+                principal = await self._person(token, key, now)
+                max_age = self._settings.max_age
         except Refused as refused:
-            await self._audit(now, SYSTEM, "sign-in.refused", "", why=refused.message)
+            if refused.status == 401:
+                self.refusals.note("sign-in", refused.message, peer=peer)
+                await self.refusals.write()
             raise
-        principal = Principal(
-            id=principal_id(claims.issuer, claims.subject),
-            kind=Kind.HUMAN,
-            issuer=claims.issuer,
-            subject=claims.subject,
-            email=claims.email,
-            groups=claims.groups,
-        )
         await self._store.put_principal(principal, now)
-        signed = await self._issue(principal, key, now)
-        await self._audit(
-            now, principal.id, "sign-in.done", principal.id, key=key.get_fingerprint()
-        )
+        sign_in = await self._renewing(previous, principal.id, now)
+        signed = await self._issue(principal, key, now, sign_in, seconds(max_age))
+        if sign_in:
+            await self._store.revoke_sign_in(sign_in, (hash_of(previous), hash_of(signed.token)))
+        action = "sign-in.renewed" if sign_in else "sign-in.done"
+        told = {"key": key.get_fingerprint(), "sign_in": signed.sign_in}
+        told |= {} if principal.kind is Kind.HUMAN else {"kind": principal.kind.value}
+        await self._audit(now, principal.id, action, principal.id, **told)
         return signed
 
     async def authenticate(self, token: str, uid: int | None) -> Principal:
@@ -126,11 +162,19 @@ class Identity:
         ``uid`` is the kernel's word on who is at the other end of a unix socket; the first one to
         use a token is the only one.  None, for a channel of the SSH door, asks no such thing.
         """
-        known = await self.status(token)
+        origin = "" if uid is None else f"uid {uid}"
+        try:
+            known = await self.status(token)
+        except Refused as refused:
+            if refused.error == "not_signed_in":
+                self.refusals.note("api", refused.message, peer=origin)
+            raise
         if uid is not None and not await self._store.bind_token(known.hash, uid):
-            raise _refused("other_user", "this token belongs to another user of this machine")
+            why = "this token belongs to another user of this machine"
+            self.refusals.note("api", why, who=known.principal, peer=origin)
+            raise _refused("other_user", why)
         principal = await self._store.principal(known.principal)
-        if principal is None:
+        if principal is None or not workloads.known(self._settings, principal):
             raise _refused("not_signed_in", "you are not signed in")
         return principal
 
@@ -150,19 +194,27 @@ class Identity:
         until = await self._store.identity_until(principal)
         return until if until > await self._now() else 0
 
-    async def signed_in(self, principal: str) -> Principal | None:
-        """The principal as known now, or None where it is signed in nowhere."""
-        if not await self.identity_until(principal):
+    async def signed_in(self, principal: str, sign_in: str | None = None) -> Principal | None:
+        """The principal as known now, or None where it is signed in nowhere.
+
+        With ``sign_in``, None also where that one sign-in is over.
+        """
+        if await self._store.identity_until(principal, sign_in) <= await self._now():
             return None
-        return await self._store.principal(principal)
+        known = await self._store.principal(principal)
+        return known if known and workloads.known(self._settings, known) else None
 
     async def logout(self, token: str) -> None:
-        """Revokes this one token.  A token nobody knows is signed out already."""
+        """Ends the sign-in this token is of.  A token nobody knows is signed out already."""
         known = await self._store.token(hash_of(token)) if len(token) <= LONGEST_TOKEN else None
         if known is None or not await self._store.revoke_token(known.hash):
             return
+        if known.sign_in:
+            await self._store.revoke_sign_in(known.sign_in)
         now = await self._now()
         await self._audit(now, known.principal, "sign-out.done", known.principal)
+        for listener in self.ended:
+            listener(known.sign_in)
         await self._tell(known.principal)
 
     async def revoke(self, principal: str, by: str, why: str) -> int:
@@ -172,9 +224,9 @@ class Identity:
         await self._tell(principal)
         return ended
 
-    async def _verified(self, id_token: str, now: Time) -> tokens.Claims:
+    async def _person(self, id_token: str, key: asyncssh.SSHKey, now: Time) -> Principal:
         settings = self._settings
-        try:
+        with _told():
             claims = await tokens.verify(
                 id_token,
                 self._provider,
@@ -183,21 +235,89 @@ class Identity:
                 groups_claim=settings.groups_claim,
                 now=now,
             )
-        except tokens.TokenRefused as problem:
-            raise _refused("invalid_token", str(problem)) from problem
-        except ProviderAway as problem:
-            raise Refused(503, "provider_away", str(problem), "try again in a minute") from problem
+        # Before the token counts as used: who has stolen it cannot even spoil it.
+        ours = nonce_for(self._keys.fingerprint, key.public_data)
+        if claims.nonce is not None and claims.nonce != ours:
+            raise _refused("invalid_token", "the ID token was made for another key")
         if not await self._store.use_id_token(claims.fingerprint, claims.usable_until, now):
-            raise _refused("invalid_token", "this ID token was used before")
-        return claims
+            raise _refused("token_used", "this ID token was used before")
+        return Principal(
+            id=principal_id(claims.issuer, claims.subject),
+            kind=Kind.HUMAN,
+            issuer=claims.issuer,
+            subject=claims.subject,
+            email=claims.email,
+            groups=claims.groups,
+        )
 
-    async def _issue(self, principal: Principal, key: asyncssh.SSHKey, now: Time) -> Signed:
-        until = now + seconds(self._settings.max_age) * SECOND
+    async def _vouched(self, token: str, now: Time) -> tuple[Principal, str]:
+        """The workload a token is of, and how long it stays signed in."""
+        with _told():
+            issuer = tokens.issuer_of(token)
+            # Nobody is asked anything for an issuer that vouches for nothing here.
+            for workload in workloads.of_issuer(self._settings, issuer):
+                found = await self._fitting(workload, issuer, token, now)
+                if found is not None:
+                    break
+            else:
+                raise tokens.TokenRefused("the token is of no workload that is known here")
+        if not workload.reuse and not await self._store.use_id_token(
+            found.fingerprint, found.usable_until, now
+        ):
+            raise _refused("token_used", f"this token of {workload.name} was used before")
+        principal = Principal(
+            id=principal_id(issuer, workload.name, workload.kind),
+            kind=Kind(workload.kind),
+            issuer=issuer,
+            subject=workload.name,
+            groups=workload.groups,
+            owner=workload.owner,
+        )
+        return principal, workload.max_age or self._settings.max_age
+
+    async def _fitting(
+        self, workload: Workload, issuer: str, token: str, now: Time
+    ) -> tokens.Vouched | None:
+        """What is said of this workload; None where the good token of another one was shown."""
+        audience, reuse = workload.audience, workload.reuse
+        if audience not in tokens.audiences_of(token):
+            return None
+        found = await tokens.verify_workload(
+            token,
+            self._of(workload, issuer),
+            issuer=issuer,
+            audience=audience,
+            reuse=reuse,
+            now=now,
+        )
+        return found if workloads.fits(workload, found.claims) else None
+
+    def _of(self, workload: Workload, issuer: str) -> Provider:
+        if issuer == self._settings.issuer:
+            return self._provider
+        if issuer not in self._others:
+            self._others[issuer] = Provider(issuer, workload.ca_file, self._clock)
+        return self._others[issuer]
+
+    async def _renewing(self, previous: str, principal: str, now: Time) -> str:
+        """The sign-in that goes on; empty where this is a new one."""
+        if not previous or len(previous) > LONGEST_TOKEN:
+            return ""
+        known = await self._store.token(hash_of(previous))
+        if known is None or known.revoked or known.principal != principal:
+            return ""
+        return known.sign_in if now < known.identity_until else ""
+
+    async def _issue(
+        self, principal: Principal, key: asyncssh.SSHKey, now: Time, sign_in: str, max_age: int
+    ) -> Signed:
+        until = now + max_age * SECOND
+        sign_in = sign_in or new_id(SIGN_IN, self._random(16))
         expires = min(now + seconds(self._settings.token_life) * SECOND, until)
         secret = base64.urlsafe_b64encode(self._random(TOKEN_BYTES)).decode().rstrip("=")
         text = TOKEN_PREFIX + secret
         serial = int.from_bytes(self._random(8), "big")
-        certificate = self._keys.certify(key, principal.id, serial, now, expires)
+        certificate = self._keys.certify(key, principal.id, serial, now, expires, sign_in)
         await self._store.add_token(
             Token(
                 hash=hash_of(text),
@@ -206,9 +326,10 @@ class Identity:
                 expires=expires,
                 identity_until=until,
                 key=key.get_fingerprint(),
+                sign_in=sign_in,
             )
         )
-        return Signed(text, certificate, expires, until, principal)
+        return Signed(text, certificate, expires, until, principal, sign_in)
 
     async def _tell(self, principal: str) -> None:
         if await self.identity_until(principal) == 0:
@@ -225,6 +346,17 @@ class Identity:
     async def _audit(self, at: Time, actor: str, action: str, subject: str, **detail: str) -> None:
         log.info(action, actor=actor, principal=subject, **detail)
         await self._store.audit(AuditEvent(at, actor, action, subject, detail))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turns what is wrong with a token, or with asking for keys, into an answer."""
+    try:
+        yield
+    except tokens.TokenRefused as problem:
+        raise _refused("invalid_token", str(problem)) from problem
+    except ProviderAway as problem:
+        raise Refused(503, "provider_away", str(problem), "try again in a minute") from problem
 
 
 def _refused(error: str, message: str) -> Refused:

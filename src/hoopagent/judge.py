@@ -6,16 +6,22 @@ that are in force.  A judge that fails refuses: unknown means no.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import structlog
 
 from hoopcore.masking import Bound
-from hoopcore.policy import Facts, Policy, Verdict, decide
-from hoopcore.statement import Effect, Reading
+from hoopcore.model import Time
+from hoopcore.policy import BoundPolicy, Facts, Policy, Verdict
+from hoopcore.sql.session import NAMED
+from hoopcore.statement import Effect, Reading, Statement
 from hoopcore.stream import Ask, AskKind
 
 log = structlog.get_logger()
+
+_MOST_JUDGED = 1024
+_CHANGING = frozenset({Effect.DDL, Effect.CALL, Effect.UNKNOWN})
 
 
 @dataclass(slots=True)
@@ -25,20 +31,58 @@ class Judge:
     policy: Policy
     facts: Facts
     bound: Bound
+    clock: Callable[[], Time] | None = None  # for rules with hours; None: nobody knows the time
+    # Statements that were judged, by identity, and by what: the same come again and again.
+    _judged: dict[int, tuple[tuple[Statement, ...], Verdict]] = field(default_factory=dict)
+    _standing: BoundPolicy | None = None
+    _under: Bound | None = None
 
     def judge(self, ask: Ask, reading: Reading) -> Verdict:
         """Never raises: what cannot be judged is refused."""
+        if ask.prepared and ask.name and self.facts.pooled:
+            return Verdict(False, *NAMED)
         try:
-            return self._judge(ask, reading)
+            standing = self._standing
+            if (
+                standing is None
+                or standing.policy is not self.policy
+                or standing.facts is not self.facts
+                or self._under is not self.bound
+                or (standing.until is not None and not standing.holds(self._now()))
+            ):
+                standing = self._stand()
+            found = self._judged.get(id(reading.statements))
+            if (
+                found is not None
+                and found[0] is reading.statements
+                and ask.kind is not AskKind.CALL
+            ):
+                return found[1]
+            verdict = self._judge(standing, ask, reading)
         except Exception as problem:  # noqa: BLE001 - the border: a policy that fails says no
             log.error("policy.failed", session=self.facts.session, problem=type(problem).__name__)
             return Verdict(False, "policy-error", "the policy could not be applied", "")
+        if not reading.why and ask.kind is not AskKind.CALL:  # ``why`` is in a verdict's words
+            if len(self._judged) >= _MOST_JUDGED:
+                self._judged.clear()
+            self._judged[id(reading.statements)] = (reading.statements, verdict)
+        return verdict
 
-    def _judge(self, ask: Ask, reading: Reading) -> Verdict:
+    def _now(self) -> Time | None:
+        return None if self.clock is None else self.clock()
+
+    def _stand(self) -> BoundPolicy:
+        """The rules, sorted anew for what is true now."""
+        self._judged.clear()
+        self._under = self.bound
+        self._standing = self.policy.bind(self.facts, self._now())
+        return self._standing
+
+    def _judge(self, standing: BoundPolicy, ask: Ask, reading: Reading) -> Verdict:
         if ask.kind is AskKind.CALL:
             reason = "a call of a function by its number cannot be read"
             return Verdict(False, "function-call", reason, "use SELECT function(…) instead")
-        verdict = decide(self.policy, self.facts, reading)
+        verdict = standing.decide(reading)
         if not verdict.allowed:
             return verdict
         found = self.bound.refusal(reading)
@@ -51,11 +95,11 @@ class Judge:
         """Names of columns whose values this statement may hold: what the record leaves out."""
         if not self.bound.covers(reading):
             return frozenset()
-        if any(statement.opaque for statement in reading.statements):
+        if reading.opaque:
             return frozenset({"*"})
         return self.bound.names
 
 
 def changes_catalog(reading: Reading) -> bool:
     """Whether what is a table, a view or a column may be another thing behind this statement."""
-    return bool(reading.effects & {Effect.DDL, Effect.CALL, Effect.UNKNOWN})
+    return not reading.effects.isdisjoint(_CHANGING)

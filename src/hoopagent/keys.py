@@ -47,18 +47,26 @@ class Keys:
         return self.host.get_fingerprint()
 
     def certify(
-        self, key: asyncssh.SSHKey, principal: str, serial: int, now: Time, expires: Time
+        self,
+        key: asyncssh.SSHKey,
+        principal: str,
+        serial: int,
+        now: Time,
+        expires: Time,
+        sign_in: str = "",
     ) -> str:
         """One line in OpenSSH's format: a user certificate for this public key.
 
-        It names exactly one principal and allows port forwarding (that is how a lane is opened)
-        and nothing else: no terminal, no agent, no X11.  It ends at ``expires``, rounded down.
+        It names exactly one principal, and behind it the sign-in it is of: that is no user name
+        anywhere, and tells the door when the certificate is over before its time.  It allows port
+        forwarding (that is how a lane is opened) and nothing else: no terminal, no agent, no X11.
+        It ends at ``expires``, rounded down.
         """
         certificate = self.user_ca.generate_user_certificate(
             key,
             key_id=f"hoop:{principal}:{serial:016x}",
             serial=serial,
-            principals=[principal],
+            principals=[principal, sign_in] if sign_in else [principal],
             valid_after=(now - BACKDATED) // SECOND,
             valid_before=expires // SECOND,
             permit_x11_forwarding=False,

@@ -8,10 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from hoopagent.config import TargetSection
 from hoopagent.doors.login import LoggedIn
+from hoopagent.ephemeral import User
 from hoopagent.judge import Judge, changes_catalog
+from hoopagent.naming import Naming
 from hoopagent.reader import Reader
 from hoopagent.recorder import Recorder, RecorderFailed, event_of, said
 from hoopagent.recording_keys import RecordingKeys
@@ -36,6 +39,27 @@ class Prepared:
     target: Target
     section: TargetSection
     access: Access
+    granted_role: str = ""  # the database role that the grants name
+    user: User | None = None  # the user of the session's own, a member of that role
+    named: bool = False  # what a name without a schema means is worth knowing
+
+    @property
+    def pooled(self) -> bool:
+        """Whether each transaction may run on another server connection."""
+        return self.section.pooler != "none"
+
+    @property
+    def role(self) -> str:
+        """The role that is imposed on the credential's own session; empty where none is."""
+        return "" if self.user is not None else self.granted_role
+
+    @property
+    def starts_as(self) -> str:
+        """The role that the session has from its start on, so that what it makes is that role's."""
+        if self.user is None or self.granted_role:
+            return self.granted_role
+        roles = self.section.credential.in_roles
+        return roles[0] if len(roles) == 1 else ""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +74,7 @@ class Live:
     recorder: Recorder
     access: Access
     relay: Relay | None = None
+    naming: Naming | None = None
     ended_by: tuple[str, str] = ("", "")  # who ended it, and why
     changing: set[int] = field(
         default_factory=set
@@ -111,6 +136,8 @@ def line_of(
 ) -> Line:
     """What this session's relay is made of."""
     section = live.prepared.section
+    naming = live.naming
+    judge = live.judge.judge if naming is None else partial(naming.judge, live)
 
     def read(ask: Ask) -> Reading | asyncio.Future[Reading]:
         if ask.kind is AskKind.CALL:
@@ -142,7 +169,7 @@ def line_of(
         stream=live.stream,
         recorder=live.recorder,
         read=read,
-        judge=live.judge.judge,
+        judge=judge,
         said=record,
         saw=event_of,
         behind=behind,

@@ -14,7 +14,7 @@ from hoopagent.config_files import seconds
 from hoopagent.errors import Refused
 from hoopagent.store import Store
 from hoopcore.access import Eligibility
-from hoopcore.model import AuditEvent, Principal, Scope, Target, Time, new_id, rfc3339
+from hoopcore.model import AuditEvent, Kind, Principal, Scope, Target, Time, new_id, rfc3339
 
 View: TypeAlias = dict[str, Any]
 """A value as the API gives it (JSON)."""
@@ -50,6 +50,7 @@ def offers_of(config: Config) -> tuple[Eligibility, ...]:
             approvers=offer.approvers,
             votes=offer.votes,
             expires=seconds(offer.expires),
+            database_role=offer.database_role or "",
         )
         for role_name, role in config.roles.items()
         for number, offer in enumerate(role.may_request, 1)
@@ -103,9 +104,15 @@ class Means:
 
 
 def person(id: str, known: dict[str, Principal]) -> View:
-    """``{id, name}``; somebody nobody knows is called by the id."""
+    """``{id, name}``, and ``kind`` and ``owner`` of what is no person.
+
+    Somebody nobody knows is called by the id.
+    """
     found = known.get(id)
-    return {"id": id, "name": found.name if found else id}
+    shown = {"id": id, "name": found.name if found else id}
+    if found is not None and found.kind is not Kind.HUMAN:
+        shown |= {"kind": found.kind.value, "owner": found.owner}
+    return shown
 
 
 def time_or_none(time: Time | None) -> str | None:

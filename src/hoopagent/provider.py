@@ -2,7 +2,9 @@
 
 Discovery says where the keys are, and the keys say who may sign.  Both are kept for ten minutes;
 a token with a key id nobody knows makes us look again, but at most once a minute, so that a storm
-of made-up ids is no storm for the provider.
+of made-up ids is no storm for the provider.  Whoever shows a key id that is known waits for nobody.
+
+HTTPS_PROXY and NO_PROXY count, but this machine is never asked through a proxy.
 """
 
 from __future__ import annotations
@@ -26,6 +28,10 @@ KEPT = 10 * 60 * SECOND
 PAUSE = 60 * SECOND  # between two looks for an unknown key
 RETRY = 5 * SECOND  # after a provider that did not answer
 
+# Asked for plain, since a small compressed answer may be a very large one.
+HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+LOOPBACK = ("all://127.0.0.1", "all://[::1]", "all://localhost")
+
 
 class ProviderAway(Exception):
     """The provider did not give its documents; the text says which and why."""
@@ -33,16 +39,25 @@ class ProviderAway(Exception):
 
 def is_loopback(url: str) -> bool:
     """Whether the URL's host is this machine, by address or as ``localhost``."""
-    host = urlsplit(url).hostname or ""
+    host = _split(url)[1]
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
+def _split(url: str) -> tuple[str, str]:
+    """Scheme and host; nothing of what is no URL."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname or ""
+    except ValueError:
+        return "", ""
+
+
 def is_protected(url: str) -> bool:
     """https, or plain http that never leaves this machine."""
-    scheme = urlsplit(url).scheme
+    scheme = _split(url)[0]
     return scheme == "https" or (scheme == "http" and is_loopback(url))
 
 
@@ -61,6 +76,8 @@ class Provider:
 
     async def keys(self, kid: str | None) -> list[dict[str, Any]]:
         """The provider's public JWKs, not older than ten minutes; raises ProviderAway."""
+        if self._current() and self._knows(kid):
+            return self._keys
         async with self._lock:
             if not self._current():
                 if not self._within(self._tried, RETRY):
@@ -110,13 +127,15 @@ class Provider:
             async with asyncio.timeout(TIMEOUT), self._client().stream("GET", url) as answer:
                 if answer.status_code != 200:
                     raise ProviderAway(f"{url} answered {answer.status_code}")
+                if answer.headers.get("Content-Encoding", "identity") != "identity":
+                    raise ProviderAway(f"{url} is compressed, and nobody asked for that")
                 body = bytearray()
                 async for piece in answer.aiter_bytes():
                     body += piece
                     if len(body) > LARGEST_DOCUMENT:
                         raise ProviderAway(f"{url} is larger than {LARGEST_DOCUMENT} bytes")
             document = json.loads(body)
-        except (httpx.HTTPError, OSError, TimeoutError) as problem:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as problem:
             why = str(problem) or type(problem).__name__
             raise ProviderAway(f"{url} could not be read: {why}") from problem
         except (ValueError, RecursionError) as problem:
@@ -131,11 +150,15 @@ class Provider:
                 trust = ssl.create_default_context(cafile=self._ca_file)
             except OSError as problem:
                 raise ProviderAway(f"{self._ca_file} could not be read: {problem}") from problem
-            self._http = httpx.AsyncClient(
-                verify=trust,
-                timeout=TIMEOUT,
-                follow_redirects=False,
-                # A proxy has no part in talking to this machine.
-                trust_env=not is_loopback(self._issuer),
-            )
+            try:
+                self._http = httpx.AsyncClient(
+                    verify=trust,
+                    timeout=TIMEOUT,
+                    headers=HEADERS,
+                    follow_redirects=False,
+                    trust_env=not is_loopback(self._issuer),
+                    mounts=dict.fromkeys(LOOPBACK),
+                )
+            except (ImportError, ValueError, httpx.InvalidURL) as problem:  # of the environment
+                raise ProviderAway(f"the proxy cannot be used: {problem}") from problem
         return self._http

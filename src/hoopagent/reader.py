@@ -5,7 +5,10 @@ The parser is C, and a long text can kill it or keep it busy for seconds.  So a 
 than ``PATIENCE``, the text is unreadable and another process takes its place.  Texts wait in the
 order in which they came; a session waits for its text before it has another one read.
 
-Order: what the relay calls, the cache, the process.
+Readings are kept by what a text says when its constants are left out (``hoopcore.sql.shapes``),
+and by the text itself where a constant's value has a part in it.
+
+Order: what the relay calls, the caches, the process.
 """
 
 from __future__ import annotations
@@ -14,16 +17,17 @@ import asyncio
 import os
 import sys
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 import structlog
 
 from hoopagent.reader_process import HEADER, Question, answers, encoder
 from hoopcore.sql.postgres import IN_PROCESS, LARGEST, read
+from hoopcore.sql.shapes import Shape, is_free, moved, shape_of
 from hoopcore.statement import Reading, unreadable
 
 log = structlog.get_logger()
@@ -32,21 +36,49 @@ PATIENCE = 2.0  # seconds for one text, counted from when the process gets it
 STARTING = 30.0  # seconds for a new process to be ready, on a busy machine
 WAITING = 64 << 20  # bytes of texts that may wait; what comes above is unreadable at once
 
+# Of each of the three caches.
 _CACHED_ENTRIES = 4096
-_CACHED_BYTES = 4 << 20  # of texts; readings take a few times that
+_CACHED_BYTES = 2 << 20  # of texts; readings take a few times that
 _LARGEST_ANSWER = 256 << 20
 _SOURCE = str(Path(__file__).resolve().parents[1])  # both run the same code, installed or not
 
-Key: TypeAlias = tuple[bytes, str, bool, bool, frozenset[str]]
+Meaning: TypeAlias = tuple[str, bool, bool, frozenset[str]]
+"""What a text's meaning hangs on beside the text."""
 Wish: TypeAlias = tuple[Question, "asyncio.Future[Reading]"]
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class _Kept(Generic[K, V]):
+    """The newest of what was found, within bounds; what was used last goes last."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        self._bytes = 0
+
+    def find(self, key: K) -> V | None:
+        found = self._found.get(key)
+        if found is None:
+            return None
+        self._found.move_to_end(key)
+        return found[0]
+
+    def keep(self, key: K, value: V, size: int) -> None:
+        self._found[key] = (value, size)
+        self._bytes += size
+        while len(self._found) > _CACHED_ENTRIES or self._bytes > _CACHED_BYTES:
+            _, (_, gone) = self._found.popitem(last=False)
+            self._bytes -= gone
 
 
 class Reader:
     """``start`` before the first long text, ``close`` at the end; ``read`` never raises."""
 
     def __init__(self) -> None:
-        self._cache: OrderedDict[Key, Reading] = OrderedDict()
-        self._cached = 0
+        self._shapes: _Kept[tuple[bytes, tuple[int, ...], Meaning], Reading] = _Kept()
+        self._firsts: _Kept[tuple[bytes, Meaning], tuple[Shape, Reading]] = _Kept()
+        self._texts: _Kept[tuple[bytes, Meaning], Reading] = _Kept()
         self._wishes: asyncio.Queue[Wish] = asyncio.Queue()
         self._waiting = 0
         self._worker: asyncio.Task[None] | None = None
@@ -75,27 +107,39 @@ class Reader:
             return unreadable("it is longer than 4 MiB")
         if len(text) > IN_PROCESS:
             return self._later(Question(text, encoding, standard, trusted, functions))
-        key = (bytes(text), encoding, standard, trusted, functions)
-        known = self._cache.get(key)
+        text = bytes(text)
+        meaning = (encoding, standard, trusted, functions)
+        # A constant in a backslash's or an unknown setting's reach has no shape to be told by.
+        shape = shape_of(text) if standard and trusted else None
+        if shape is not None:
+            known = self._shapes.find((shape.key, shape.sizes, meaning))
+            if known is not None:
+                return known
+        return self._read(text, shape, meaning)
+
+    def _read(self, text: bytes, shape: Shape | None, meaning: Meaning) -> Reading:
+        """By the shape's first text, by the text itself, or by the grammar."""
+        first = None if shape is None else self._firsts.find((shape.key, meaning))
+        if shape is not None and first is not None:
+            reading = moved(first[1], first[0], shape)
+            self._shapes.keep((shape.key, shape.sizes, meaning), reading, len(text))
+            return reading
+        known = self._texts.find((text, meaning))
         if known is not None:
-            self._cache.move_to_end(key)
             return known
+        encoding, standard, trusted, functions = meaning
         reading = read(
-            key[0],
+            text,
             encoding=encoding,
             standard_strings=standard,
             trusted=trusted,
             functions=functions,
         )
-        self._keep(key, reading)
+        if shape is not None and is_free(text, reading):
+            self._firsts.keep((shape.key, meaning), (shape, reading), len(text))
+        else:
+            self._texts.keep((text, meaning), reading, len(text))
         return reading
-
-    def _keep(self, key: Key, reading: Reading) -> None:
-        self._cache[key] = reading
-        self._cached += len(key[0])
-        while len(self._cache) > _CACHED_ENTRIES or self._cached > _CACHED_BYTES:
-            (text, *_), _ = self._cache.popitem(last=False)
-            self._cached -= len(text)
 
     def _later(self, question: Question) -> Reading | asyncio.Future[Reading]:
         if self._worker is None or self._worker.done():

@@ -5,6 +5,9 @@ kernel (no SIGKILL loses it) is brought to the disk by a thread at most 50 ms or
 a target that wants ``disk``, ``append`` gives a future that is done when the disk has it; many
 appends share one fdatasync.  The same future comes when a slow disk is too far behind.
 
+``append_later`` is for what became of a statement: it is sealed at once, and rides with the next
+write, or is written by itself 50 ms later.
+
 Nothing is tried twice: after one failing write or sync the recorder has failed for good, and the
 session it records has to end.  All calls come from the event loop's thread.
 
@@ -109,7 +112,9 @@ class Recorder:
         self._head_t = 0
         self._syncing = False
         self._timer: asyncio.TimerHandle | None = None
+        self._soon = False  # the timer is one of 50 ms
         self._silence: asyncio.TimerHandle | None = None
+        self._later: list[bytes] = []  # lines that ride with the next write
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._closed: asyncio.Future[bool] | None = None
         _living.add(self)
@@ -173,10 +178,8 @@ class Recorder:
         at most 50 ms later.  The events are stamped and numbered in this order, and written in one
         piece.
         """
-        if self.failure is not None:
-            raise self.failure
-        if self._closed is not None:
-            raise RecorderFailed("the recording is closed")
+        if self.failure is not None or self._closed is not None:
+            self._must_be_open()
         try:
             wanted = self._write(events) and self._to_disk
         except Exception as problem:
@@ -190,23 +193,64 @@ class Recorder:
             return future
         if behind >= COMMIT_BYTES:
             self._commit()
-        elif self._timer is None and not self._syncing:
-            self._timer = self._loop.call_later(COMMIT_AFTER, self._commit)
+        elif not self._soon and not self._syncing:
+            self._commit_soon()
         return None
 
-    def _write(self, events: Sequence[Event], head: bool = False, last: bool = False) -> bool:
-        """Seals the events and gives them to the kernel; whether a statement was among them."""
+    def append_later(self, *events: Event) -> None:
+        """What became of statements: stamped and chained now, written with the next ``append``.
+
+        Without one it is with the kernel 50 ms later at most, and before the recording ends.
+        RecorderFailed where nothing can be recorded any more.
+        """
+        if self.failure is not None or self._closed is not None:
+            self._must_be_open()
+        try:
+            _, lines = self._seal_all(events)
+        except Exception as problem:
+            self._fail(problem)
+            raise self._failure() from problem
+        self._later += lines
+        if not self._soon:
+            self._commit_soon()
+
+    def _must_be_open(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if self._closed is not None:
+            raise RecorderFailed("the recording is closed")
+
+    def _seal_all(self, events: Sequence[Event]) -> tuple[bool, list[bytes]]:
+        """The lines of events, numbered in this order; whether a statement is among them."""
         at = self._clock.wall()
         t = self._clock.boot() - self._began_at
-        n = self._chain.n + 1
-        lines = []
         statements = False
+        lines = []
         for event in events:
             event.at, event.t = at, t
-            statements |= self._count(event, t)
+            if isinstance(event, Said):
+                statements = True
+                if len(self._began) >= IN_FLIGHT:
+                    self._began.pop(next(iter(self._began)))
+                self._began[event.seq] = t
+            elif isinstance(event, Finished):
+                event.took = t - self._began.pop(event.seq, t)
+            self.totals.count(event)
             lines.append(self._chain.seal(event))
+        return statements, lines
+
+    def _write(self, events: Sequence[Event], head: bool = False, last: bool = False) -> bool:
+        """Seals the events and gives them to the kernel; whether a statement was among them.
+
+        What was to be written later goes first.
+        """
+        n = self._chain.n + 1 - len(self._later)
+        statements, lines = self._seal_all(events)
+        if self._later:
+            lines, self._later = self._later + lines, []
         if head:
-            mark = Head(at=at, t=t, key=self._keys.id)
+            t = self._clock.boot() - self._began_at
+            mark = Head(at=self._clock.wall(), t=t, key=self._keys.id)
             lines.append(self._chain.head(mark, self._session, self._keys.signing.sign))
             self._head_n, self._head_t = mark.n, t
         data = self._packer.pack(b"".join(lines))
@@ -217,17 +261,6 @@ class Recorder:
         self._digest.update(data)
         self._give(data + self._seal() if last else data)
         return statements
-
-    def _count(self, event: Event, t: int) -> bool:
-        self.totals.count(event)
-        if isinstance(event, Said):
-            if len(self._began) >= IN_FLIGHT:
-                self._began.pop(next(iter(self._began)))
-            self._began[event.seq] = t
-            return True
-        if isinstance(event, Finished):
-            event.took = t - self._began.pop(event.seq, t)
-        return False
 
     def _seal(self) -> bytes:
         seal = Seal(
@@ -242,10 +275,10 @@ class Recorder:
 
     def _give(self, data: bytes) -> None:
         """All of it to the kernel; of what it does not take whole, nothing stays in the file."""
-        rest = memoryview(data)
         try:
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
+            taken = os.write(self._fd, data)
+            while taken < len(data):
+                taken += os.write(self._fd, memoryview(data)[taken:])
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, self._written)
@@ -255,16 +288,23 @@ class Recorder:
     # --- committing -----------------------------------------------------------------------------
 
     def _commit(self) -> None:
-        """Starts bringing to the disk what the kernel has; one at a time."""
+        """Starts bringing to the disk what the kernel has; one at a time.
+
+        What waits to be written is written in any case: a slow disk holds up no line.
+        """
         self._stop_timer()
-        if self._syncing or self.failure is not None or self._closed is not None:
+        if self.failure is not None or self._closed is not None:
             return
         try:
-            if self._head_due() <= 0:
+            if not self._syncing and self._head_due() <= 0:
                 self._write([], head=True)
+            elif self._later:
+                self._write([])
         except Exception as problem:  # noqa: BLE001 - as in append
             self._fail(problem)
             self._tell()
+            return
+        if self._syncing:
             return
         self._syncing = True
         self._silence = self._loop.call_later(DISK_SILENT, self._silent)
@@ -301,8 +341,10 @@ class Recorder:
         behind = self._written - self._synced
         if self._waiting or behind >= COMMIT_BYTES:
             self._commit()
+        elif self._soon:
+            return
         elif behind:
-            self._timer = self._loop.call_later(COMMIT_AFTER, self._commit)
+            self._commit_soon()
         elif (due := self._head_due()) < 1 << 62:
             self._timer = self._loop.call_later(max(due, 0) / SECOND, self._commit)
 
@@ -311,7 +353,13 @@ class Recorder:
             self._fail(TimeoutError(f"the disk has not answered for {DISK_SILENT:.0f} s"))
             self._tell()
 
+    def _commit_soon(self) -> None:
+        self._stop_timer()  # it may be one for a head that is due much later
+        self._timer = self._loop.call_later(COMMIT_AFTER, self._commit)
+        self._soon = True
+
     def _stop_timer(self) -> None:
+        self._soon = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

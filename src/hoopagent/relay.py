@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,15 +28,22 @@ from hoopagent.recorder import RecorderFailed
 from hoopcore.policy import Verdict
 from hoopcore.recording import EndCause, Event
 from hoopcore.statement import Reading
-from hoopcore.stream import Ask, Out, ProtocolError, Refusal, Seen, Side, Stream
+from hoopcore.stream import Ask, MaskFailed, Out, ProtocolError, Refusal, Seen, Side, Stream
 
 log = structlog.get_logger()
 
-# A stream that holds less than this is not worth asking the agent-wide budget about.
+# A stream that holds less than this is not worth asking the agent-wide budget about, and it
+# cannot have come to hold more before so many bytes have come.
 _WORTH_COUNTING = 1 << 20
+_COUNT_EVERY = 1 << 18
+
+# A member of an Enum is looked up by Python, each time.
+_CLIENT, _TARGET = Side.CLIENT, Side.TARGET
 
 # What a side gets to take the last bytes, and the target to say what became of its statement.
 _GRACE = 2.0
+# What a client gets to listen that has closed its own direction.
+_HALF_OPEN = 10.0
 
 
 class Recorder(Protocol):
@@ -43,6 +51,10 @@ class Recorder(Protocol):
 
     def append(self, *events: Event) -> asyncio.Future[None] | None:
         """Durable when it returns None or the future is done; else RecorderFailed."""
+        ...
+
+    def append_later(self, *events: Event) -> None:
+        """Sealed now, written a moment later at the most; else RecorderFailed."""
         ...
 
 
@@ -72,7 +84,7 @@ class _Half(asyncio.Protocol):
         self.relay.received(self.side, data)
 
     def eof_received(self) -> bool:
-        return False  # a half-closed connection is closed
+        return self.side is Side.CLIENT and self.relay.said_all()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.relay.lost(self.side)
@@ -93,21 +105,23 @@ class Relay:
 
     def __init__(self, line: Line, client: Lane, target: Lane) -> None:
         self.line = line
-        self.lanes = {Side.CLIENT: client, Side.TARGET: target}
+        self.lanes = {_CLIENT: client, _TARGET: target}
         self.transports = {side: lane.transport for side, lane in self.lanes.items()}
+        self._client, self._target = client.transport, target.transport
         self.loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[tuple[EndCause, str]] = self.loop.create_future()
         self.cause: tuple[EndCause, str] | None = None
-        self._open = {Side.CLIENT, Side.TARGET}
+        self._open = {_CLIENT, _TARGET}
         self._blocks = 0  # futures that the client's turn waits for
         self._full: set[Side] = set()  # sides whose write buffer is full
+        self._uncounted = 0  # bytes that came since the budget was asked about
         self._events: list[Event] = []
         self._outs: list[Out] = []
 
     def start(self) -> None:
         """Takes both connections over, with what was read past the login."""
         read = {side: lane.hand_over(_Half(self, side)) for side, lane in self.lanes.items()}
-        for side in (Side.TARGET, Side.CLIENT):
+        for side in (_TARGET, _CLIENT):
             if read[side]:
                 self.received(side, read[side])
         for side in self.transports:
@@ -116,17 +130,23 @@ class Relay:
     # --- what the two sides report --------------------------------------------------------------
 
     def received(self, side: Side, data: bytes) -> None:
-        if self.cause is not None and side is Side.CLIENT:
+        if self.cause is not None and side is _CLIENT:
             return
-        self._guarded(self._received, side, data)
+        try:
+            self.line.stream.feed(side, data)
+            if side is _CLIENT:
+                self._client_turn()
+            else:
+                self._target_turn()
+            # A side that takes no more has what the stream has let go piling up before it.
+            self._uncounted += len(data)
+            if self._full or self._uncounted > _COUNT_EVERY:
+                self._count_held()
+        except Exception as problem:  # noqa: BLE001 - the border: it ends the session
+            self._failed(problem)
 
-    def _received(self, side: Side, data: bytes) -> None:
-        self.line.stream.feed(side, data)
-        if side is Side.CLIENT:
-            self._client_turn()
-        else:
-            self._target_turn()
-        # A side that takes no more has what the stream has let go piling up before it.
+    def _count_held(self) -> None:
+        self._uncounted = 0
         if (self._full or self.line.stream.held > _WORTH_COUNTING) and self.line.over_budget():
             self.end_as_largest()
 
@@ -146,24 +166,59 @@ class Relay:
         """Runs one turn; whatever goes wrong in it ends the session."""
         try:
             act(*arguments)
-        except ProtocolError as problem:
+        except Exception as problem:  # noqa: BLE001 - the border: it ends the session
+            self._failed(problem)
+
+    def _failed(self, problem: Exception) -> None:
+        """Ends the session for what went wrong in a turn; our own bug lets nothing pass."""
+        if isinstance(problem, ProtocolError):
             code = getattr(problem, "code", "08P01")
             self.end(code, str(problem), EndCause.PROTOCOL_ERROR)
-        except RecorderFailed:
+        elif isinstance(problem, RecorderFailed):
             self.end("58030", "this session can no longer be recorded", EndCause.RECORDING_FAILED)
-        except Exception as problem:  # noqa: BLE001 - the border: our own bug lets nothing pass
+        else:
             log.error("session.failed", problem=type(problem).__name__, where=places(problem))
+            masking = isinstance(problem, MaskFailed)
             self.end(
                 "XX000",
                 "the agent failed; the session was ended to be safe",
-                EndCause.INTERNAL_ERROR,
+                EndCause.MASKING_FAILED if masking else EndCause.INTERNAL_ERROR,
             )
+
+    def said_all(self) -> bool:
+        """The client will say no more; whether its connection stays open for what it asked.
+
+        Closed on its other side too it has left.  Over TCP that cannot be told from a client that
+        still listens, so it gets a while and not for ever.
+        """
+        if self.cause is not None or not self._in_flight() or self._is_gone(_CLIENT):
+            return False
+        goodbye = self.line.stream.goodbye()
+        if not goodbye:
+            return False
+        self.received(_CLIENT, goodbye)
+        self.loop.call_later(_HALF_OPEN, self._leave)
+        return self.cause is None
+
+    def _is_gone(self, side: Side) -> bool:
+        """Whether the peer has closed both its directions, as far as the system knows."""
+        found = self.transports[side].get_extra_info("socket")
+        if found is None or found.fileno() < 0:
+            return False
+        asked = select.poll()
+        asked.register(found.fileno(), 0)
+        return any(event & select.POLLHUP for _, event in asked.poll(0))
+
+    def _leave(self) -> None:
+        if self.cause is None:
+            self._finish(EndCause.CLIENT_LEFT, "")
+            self._settle()
 
     def lost(self, side: Side) -> None:
         self._open.discard(side)
         if self.cause is None:
             # A client that says goodbye may be slower to close than the target is to answer.
-            gone = side is Side.CLIENT or self.line.stream.leaving
+            gone = side is _CLIENT or self.line.stream.leaving
             self._finish(EndCause.CLIENT_LEFT if gone else EndCause.TARGET_LEFT, "")
         self._settle()
 
@@ -180,7 +235,7 @@ class Relay:
         transport = self.transports[side]
         if transport.is_closing():
             return
-        stopped = _other(side) in self._full or (side is Side.CLIENT and self._blocks > 0)
+        stopped = _other(side) in self._full or (side is _CLIENT and self._blocks > 0)
         if stopped and transport.is_reading():
             transport.pause_reading()
         elif not stopped and not transport.is_reading():
@@ -203,8 +258,11 @@ class Relay:
                     return
                 reading = found
             self._answer(ask, reading)
-        self._outs.append(self.line.stream.pump())
-        self._commit()
+        out = self.line.stream.pump()
+        if out.to_target or out.to_client or out.seen:
+            self._outs.append(out)
+        if self._outs or self._events:
+            self._commit()
 
     def _answer(self, ask: Ask, reading: Reading) -> None:
         verdict = self.line.judge(ask, reading)
@@ -220,9 +278,10 @@ class Relay:
         outs, self._outs = self._outs, []
         events, self._events = self._events, []
         durable = self.line.recorder.append(*events) if events else None
-        if durable is None or durable.done():
-            if durable is not None:
-                durable.result()
+        if durable is None:
+            self._send_all(outs)
+        elif durable.done():
+            durable.result()
             self._send_all(outs)
         else:
             self._wait(durable, lambda _: self._send_all(outs))
@@ -230,7 +289,7 @@ class Relay:
     def _wait(self, future: asyncio.Future[Any], then: Callable[[Any], object]) -> None:
         """Stops the client's turn until the future is done, then goes on with it."""
         self._blocks += 1
-        self._set_reading(Side.CLIENT)
+        self._set_reading(_CLIENT)
 
         def go_on(done: asyncio.Future[Any]) -> None:
             if self.cause is not None:
@@ -240,7 +299,7 @@ class Relay:
             self._blocks -= 1
             then(done.result())
             self._client_turn()
-            self._set_reading(Side.CLIENT)
+            self._set_reading(_CLIENT)
 
         future.add_done_callback(lambda done: self._guarded(go_on, done))
 
@@ -271,13 +330,14 @@ class Relay:
         self._send(together)
 
     def _send(self, out: Out) -> None:
-        # What the client is told about is on the record first.
+        # What the client is told about is sealed first; a statement's own line was written before
+        # it was forwarded, and what became of it may follow with the next one.
         if out.seen:
-            self.line.recorder.append(*[self.line.saw(seen) for seen in out.seen])
+            self.line.recorder.append_later(*[self.line.saw(seen) for seen in out.seen])
         if out.to_target:
-            self.transports[Side.TARGET].writelines(out.to_target)
+            self._target.writelines(out.to_target)
         if out.to_client and self.cause is None:
-            self.transports[Side.CLIENT].writelines(out.to_client)
+            self._client.writelines(out.to_client)
 
     # --- said by the agent itself, and the end -------------------------------------------------
 
@@ -294,9 +354,13 @@ class Relay:
         """
         if self.cause is not None:
             return
-        client = self.transports[Side.CLIENT]
+        client = self._client
+        last = self.line.stream.end(code, text)
+        with contextlib.suppress(RecorderFailed):
+            if last.seen:
+                self.line.recorder.append_later(*[self.line.saw(seen) for seen in last.seen])
         if not client.is_closing():
-            client.writelines(self.line.stream.end(code, text).to_client)
+            client.writelines(last.to_client)
         self._finish(cause, detail)
         self._settle()
 
@@ -308,16 +372,16 @@ class Relay:
         with contextlib.suppress(RecorderFailed):
             if events:
                 self.line.recorder.append(*events)
-        self.transports[Side.CLIENT].close()
+        self._client.close()
         if self._in_flight() and cause is not EndCause.CLIENT_LEFT:
             self.line.cancel()
-        target = self.transports[Side.TARGET]
+        target = self._target
         if not target.is_closing() and not target.is_reading():
             target.resume_reading()
         self.loop.call_later(_GRACE, self._abort)
 
     def _in_flight(self) -> bool:
-        return Side.TARGET in self._open and not self.line.stream.idle
+        return _TARGET in self._open and not self.line.stream.idle
 
     def _settle(self) -> None:
         """Closes what is left to close; done when both connections are gone."""
@@ -328,7 +392,7 @@ class Relay:
             EndCause.PROTOCOL_ERROR,
             EndCause.INTERNAL_ERROR,
         ):
-            self.transports[Side.TARGET].close()
+            self._target.close()
         if not self._open and not self.ended.done():
             self.ended.set_result(self.cause)
 
@@ -348,4 +412,4 @@ def places(problem: BaseException) -> list[str]:
 
 
 def _other(side: Side) -> Side:
-    return Side.TARGET if side is Side.CLIENT else Side.CLIENT
+    return _TARGET if side is _CLIENT else _CLIENT

@@ -18,27 +18,33 @@ from pathlib import Path
 import structlog
 
 from hoopagent import connect
+from hoopagent.admission import admission, user_for
 from hoopagent.background import Background
 from hoopagent.bounds import Bounds
 from hoopagent.catalogs import Catalogs
+from hoopagent.circumstances import circumstances
 from hoopagent.clock import Clock
-from hoopagent.config import Config, TargetSection
-from hoopagent.config_files import read_secret
+from hoopagent.config import Config
 from hoopagent.doors.login import Admitted, Caller, LoggedIn
+from hoopagent.ephemeral import User, Users
 from hoopagent.judge import Judge
 from hoopagent.live import Failing, Live, Prepared, line_of
 from hoopagent.means import target_of
+from hoopagent.naming import Naming
 from hoopagent.reader import Reader
 from hoopagent.recorder import Recorder, RecorderFailed
 from hoopagent.recording_keys import RecordingKeys
 from hoopagent.relay import Line, Relay
+from hoopagent.room import Room
+from hoopagent.secrets import Secrets
 from hoopagent.store import Store, StoreAway
 from hoopagent.watch import Watch
 from hoopcore.model import Session, new_id
 from hoopcore.policy import Facts
-from hoopcore.protocols.postgres.login import Admission, fatal
+from hoopcore.protocols.postgres.login import fatal
 from hoopcore.protocols.postgres.stream import PostgresStream
 from hoopcore.recording import EndCause, Header
+from hoopcore.sql.names import Viewer
 from hoopcore.stream import Admit, Cancel, LoginRefused
 
 log = structlog.get_logger()
@@ -68,8 +74,11 @@ class Sessions:
         self._reader = reader
         self._version = version
         self._open: dict[str, Live] = {}
+        self._room = Room(config_now)
         self._background = Background()
-        catalogs = Catalogs(config_now, clock.wall)
+        self._secrets = Secrets(config_now, clock.wall)
+        self.users = Users(config_now, self._secrets, clock.wall, random)
+        catalogs = Catalogs(config_now, clock.wall, self._secrets)
         self.bounds = Bounds(config_now, catalogs, self._open, self._background)
         self.watch = Watch(store, clock, self._open, self._background)
         self.draining = False
@@ -94,7 +103,7 @@ class Sessions:
         try:
             # As it is known now: an endpoint may be older than what the provider said last.
             principal = await self._store.principal(caller.principal.id)
-            found = await self.watch.access(caller.principal.id, target)
+            found = await self.watch.opening(caller.principal.id, target)
         except StoreAway as problem:
             words = "the agent cannot reach its store, so nothing is opened"
             raise LoginRefused("57P03", words, "try again, or look at the agent's log") from problem
@@ -102,26 +111,41 @@ class Sessions:
             words = f'you have no grant for "{target.name}"'
             hint = f'Ask for it:  hoop request {target.name} --reason "..." --for 1h'
             raise LoginRefused("28000", words, hint)
+        access, role = found
         session = new_id("s", self._random(16))
-        databases = section.databases
-        if caller.database:
-            first = caller.database
-            databases = (first, *(name for name in section.databases if name != first))
-        prepared = Prepared(session, principal, target, section, found)
-        admission = Admission(
-            target=target.name,
-            databases=databases,
-            user=section.credential.user,
-            password=self._password(config, section),
-            tls=connect.wants_tls(self._place(target.name, section)),
-            label=f"hoop:{principal.name}:{session} ",
-            client_secret=self._random(4),
-        )
-        return Admitted(admission, self._place(target.name, section), prepared)
+        prepared = Prepared(session, principal, target, section, access, role)
+        policy, _ = self.bounds.rules()
+        # Behind a pooler the search_path may be another client's.
+        named = policy.speaks_of_schemas(access.scope) and not prepared.pooled
+        user = await user_for(self.users, prepared, access.until)
+        try:
+            prepared = replace(prepared, user=user, named=named)
+            place = connect.place_of(target.name, section)
+            admitted = Admitted(
+                await admission(prepared, place, self._secrets, self._random, caller.database),
+                place,
+                prepared,
+            )
+            # The last step: nothing waits behind it, so who has a place is always given to the
+            # door.
+            self._room.take(principal.id, target.name)
+        except BaseException:
+            self._leave(user)
+            raise
+        return admitted
+
+    def _leave(self, user: User | None) -> None:
+        """The session's own user has had its day."""
+        if user is not None:
+            self._background.apart(self.users.drop(user))
 
     def abandon(self, admitted: Admitted, why: str) -> None:
         """The login failed behind ``admit``: nothing was opened, so there is nothing to close."""
         prepared: Prepared = admitted.detail
+        self._room.give_back(prepared.principal.id, prepared.target.name)
+        self._leave(prepared.user)
+        if "28P01" in why:
+            self._secrets.forget(prepared.target.name)
         log.info(
             "session.abandoned", session=prepared.session, target=prepared.target.name, why=why
         )
@@ -129,6 +153,13 @@ class Sessions:
     async def run(self, login: LoggedIn) -> None:
         """One session, from the recording's first line to its last."""
         prepared: Prepared = login.admitted.detail
+        try:
+            await self._run(login, prepared)
+        finally:
+            self._room.give_back(prepared.principal.id, prepared.target.name)
+            self._leave(prepared.user)
+
+    async def _run(self, login: LoggedIn, prepared: Prepared) -> None:
         if self.draining:
             login.fatal("57P03", "the agent is stopping", "try again in a moment")
             return
@@ -159,13 +190,16 @@ class Sessions:
     async def _open_session(self, login: LoggedIn, prepared: Prepared) -> Live:
         opened = login.opened
         now = self._clock.wall()
+        role = f"as {prepared.granted_role}" if prepared.granted_role else ""
         record = Session(
             id=prepared.session,
             principal=prepared.principal.id,
             target=prepared.target.name,
             database=opened.database,
             door=login.caller.door,
-            client=" ".join(part for part in (login.caller.origin, opened.application) if part),
+            client=" ".join(
+                part for part in (login.caller.origin, opened.application, role) if part
+            ),
             grants=prepared.access.grants,
             started=now,
         )
@@ -187,35 +221,43 @@ class Sessions:
         recorder = await Recorder.create(self._folder, header, self._keys, failed=failed.report)
         try:
             await self._store.add_session(record)
+            told = await circumstances(
+                self._store,
+                self._config_now(),
+                prepared.principal,
+                record.grants,
+                login.caller.origin,
+            )
             bound = await self.bounds.bound(prepared, opened.database)
             # Nothing waits from here until the session is among the open ones, so that a catalog
             # that is read again meanwhile is its catalog too.
             policy, _ = self.bounds.rules()
-            facts = Facts(prepared.principal, prepared.target, prepared.access.scope, record.id)
-            stream = PostgresStream(dict(opened.parameters), bound, record.id)
+            facts = Facts(
+                prepared.principal,
+                prepared.target,
+                prepared.access.scope,
+                record.id,
+                pooled=prepared.pooled,
+                role=prepared.role,
+                roles=told.roles,
+                priorities=told.priorities,
+                address=told.address,
+            )
+            stream = PostgresStream(
+                dict(opened.parameters), bound, record.id, pooled=prepared.pooled
+            )
         except BaseException:
             recorder.close(EndCause.INTERNAL_ERROR)
             raise
-        judge = Judge(policy, facts, bound)
+        judge = Judge(policy, facts, bound, self._clock.late)
         live = Live(record, prepared, login, judge, stream, recorder, prepared.access)
+        if prepared.named:
+            live.naming = Naming(Viewer.told(opened.names), bound.catalog)
         failed.live = live
         log.info(
             "session.opened", session=record.id, principal=record.principal, target=record.target
         )
         return live
-
-    def _place(self, name: str, section: TargetSection) -> connect.Place:
-        return connect.Place(name, section.address, section.tls)
-
-    def _password(self, config: Config, section: TargetSection) -> str | None:
-        reference = section.credential.password
-        if reference is None:
-            return None
-        try:
-            return read_secret(reference, config.folder)
-        except (KeyError, OSError, UnicodeDecodeError) as problem:
-            words = "the agent cannot read the target's credential"
-            raise LoginRefused("58000", words, "tell who runs the agent") from problem
 
     # --- the line ---------------------------------------------------------------------------------
 

@@ -1,7 +1,10 @@
-"""What an ID token says, once everything that can be wrong with it has been looked for.
+"""What a token of a provider says, once everything that can be wrong with it has been looked for.
 
 A token is somebody's word only after: it is small, it is signed with an algorithm we chose (the
 token's own header never chooses), by a key the provider publishes now, for us, just now.
+
+``verify`` is for people and takes ID tokens alone.  ``verify_workload`` is for what is no person:
+there an access token or a mounted one will do, since those get no ID token.
 
 The order of the file is the order of the questions: the form, the keys, the signature, the claims.
 """
@@ -24,6 +27,7 @@ from hoopcore.model import SECOND, Time
 LARGEST = 32 << 10
 LEEWAY = 60  # seconds the provider's clock may be off
 OLDEST = 5 * 60  # seconds after iat
+LONGEST_LIFE = 86400  # seconds from now to exp, of a token that may be shown more than once
 LONGEST_CLAIM = 255  # of sub (OpenID Connect Core 2) and of everything else we keep
 MOST_GROUPS = 1000
 
@@ -36,6 +40,8 @@ ALGORITHMS: dict[str, tuple[type[RSAKey | ECKey | OKPKey], str | None]] = {
     "EdDSA": (OKPKey, "Ed25519"),
 }
 SMALLEST_RSA = 2048
+
+WORKLOAD_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})  # RFC 9068 2.1
 
 Key = RSAKey | ECKey | OKPKey
 
@@ -60,8 +66,18 @@ class Claims:
     subject: str
     email: str  # empty where the provider says it is not verified
     groups: frozenset[str]
+    nonce: str | None
     fingerprint: str  # SHA-256 of what was signed; the same for every spelling of the signature
     usable_until: Time  # after this the token would be refused anyway
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """What a provider says of a workload: all of it, for ``workloads.py`` to compare."""
+
+    claims: dict[str, Any]
+    fingerprint: str
+    usable_until: Time
 
 
 async def verify(
@@ -69,10 +85,50 @@ async def verify(
 ) -> Claims:
     """The claims of a good token; TokenRefused says what is wrong with any other."""
     header, payload = _parts(token)
-    kid = header.get("kid")
-    keys = await source.keys(kid)
-    _check_signature(token, header, keys)
+    # An access token or a logout token of the same provider is signed by the same keys.
+    if str(header.get("typ", "JWT")).lower() != "jwt" or "events" in payload:
+        raise TokenRefused("this is another kind of token, not an ID token")
+    if payload.get("typ", "ID") != "ID":  # Keycloak writes the kind of each token here
+        raise TokenRefused("this is another kind of token, not an ID token")
+    _check_signature(token, header, await source.keys(header.get("kid")))
     return _believed(payload, token, issuer, client_id, groups_claim, now)
+
+
+async def verify_workload(
+    token: str, source: KeySource, *, issuer: str, audience: str, reuse: bool, now: Time
+) -> Vouched:
+    """The claims of a good token of a workload; TokenRefused says what is wrong with any other.
+
+    With ``reuse`` it holds until its exp, at most a day from now; without, five minutes.
+    """
+    header, payload = _parts(token)
+    if str(header.get("typ", "JWT")).lower() not in WORKLOAD_TYPES or "events" in payload:
+        raise TokenRefused("this is another kind of token")
+    _check_signature(token, header, await source.keys(header.get("kid")))
+    if payload.get("iss") != issuer:
+        raise TokenRefused("the token is from another issuer")
+    if audience not in _several(payload.get("aud")):
+        raise TokenRefused("the token is for another audience")
+    issued = _check_times(payload, now, oldest=None if reuse else OLDEST)
+    expires = int(_time(payload, "exp"))
+    if reuse and expires - now / SECOND > LONGEST_LIFE:
+        raise TokenRefused("the token holds for more than a day, which is too long for a bearer")
+    until = expires if reuse else issued + OLDEST
+    return Vouched(payload, _fingerprint(token), (until + LEEWAY) * SECOND)
+
+
+def audiences_of(token: str) -> list[Any]:
+    """Whom the token says it is for.  Nothing is proved yet."""
+    return _several(_parts(token)[1].get("aud"))
+
+
+def issuer_of(token: str) -> str:
+    """Who the token says has signed it.  Nothing is proved yet; TokenRefused if it says nothing."""
+    _, payload = _parts(token)
+    issuer = payload.get("iss")
+    if not isinstance(issuer, str):
+        raise TokenRefused("the token names no issuer")
+    return issuer
 
 
 # --- the form -----------------------------------------------------------------------------------
@@ -89,9 +145,6 @@ def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
         raise TokenRefused("the ID token's algorithm is not one of " + ", ".join(ALGORITHMS))
     if "crit" in header or "b64" in header:
         raise TokenRefused("the ID token's header has extensions")
-    # An access token or a logout token of the same provider is signed by the same keys.
-    if str(header.get("typ", "JWT")).lower() != "jwt" or "events" in payload:
-        raise TokenRefused("this is another kind of token, not an ID token")
     kid = header.get("kid")
     if kid is not None and (not isinstance(kid, str) or len(kid) > LONGEST_CLAIM):
         raise TokenRefused("the ID token's key id is malformed")
@@ -173,22 +226,35 @@ def _believed(
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_CLAIM:
         raise TokenRefused("the ID token names no subject")
-    signed, _, _ = token.rpartition(".")
+    if subject == client_id or claims.get("gty") == "client-credentials":
+        raise TokenRefused("the token speaks for a program, not for a person")
+    nonce = claims.get("nonce")
+    if nonce is not None and not isinstance(nonce, str):
+        raise TokenRefused("the ID token's nonce is malformed")
     return Claims(
         issuer=issuer,
         subject=subject,
         email=_email(claims),
         groups=_groups(claims.get(groups_claim)),
-        # Not of the whole token: an ES256 signature has a second valid form.
-        fingerprint=hashlib.sha256(signed.encode()).hexdigest(),
+        nonce=nonce,
+        fingerprint=_fingerprint(token),
         usable_until=(issued + OLDEST + LEEWAY) * SECOND,
     )
 
 
+def _fingerprint(token: str) -> str:
+    """Not of the whole token: an ES256 signature has a second valid form."""
+    signed, _, _ = token.rpartition(".")
+    return hashlib.sha256(signed.encode()).hexdigest()
+
+
+def _several(audience: Any) -> list[Any]:
+    return audience if isinstance(audience, list) else [audience]
+
+
 def _check_audience(claims: dict[str, Any], client_id: str) -> None:
     """OpenID Connect Core 3.1.3.7, 3 to 5."""
-    audience = claims.get("aud")
-    several = audience if isinstance(audience, list) else [audience]
+    several = _several(claims.get("aud"))
     if client_id not in several:
         raise TokenRefused("the ID token is for another audience")
     party = claims.get("azp")
@@ -196,7 +262,7 @@ def _check_audience(claims: dict[str, Any], client_id: str) -> None:
         raise TokenRefused("the ID token was made for another party")
 
 
-def _check_times(claims: dict[str, Any], now: Time) -> int:
+def _check_times(claims: dict[str, Any], now: Time, oldest: int | None = OLDEST) -> int:
     """RFC 7519 4.1; gives iat in seconds."""
     expires, issued = _time(claims, "exp"), _time(claims, "iat")
     not_before = _time(claims, "nbf") if claims.get("nbf") is not None else issued
@@ -205,8 +271,8 @@ def _check_times(claims: dict[str, Any], now: Time) -> int:
         raise TokenRefused("the ID token has expired")
     if max(issued, not_before) > seconds + LEEWAY:
         raise TokenRefused("the ID token is from the future: compare the clocks")
-    if seconds - issued > OLDEST:
-        raise TokenRefused(f"the ID token is older than {OLDEST // 60} minutes")
+    if oldest is not None and seconds - issued > oldest:
+        raise TokenRefused(f"the ID token is older than {oldest // 60} minutes")
     return int(issued)
 
 

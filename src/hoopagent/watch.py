@@ -17,14 +17,15 @@ from hoopagent.clock import Clock
 from hoopagent.live import FAILED, Live
 from hoopagent.relay import places
 from hoopagent.store import Store, StoreAway
-from hoopcore.access import Access, access
-from hoopcore.model import SECOND, SYSTEM, Target, rfc3339
+from hoopcore.access import Access, access, holds
+from hoopcore.model import SECOND, SYSTEM, Grant, Target, rfc3339
 from hoopcore.recording import EndCause
 
 log = structlog.get_logger()
 
 # A store that is slow to answer delays the end of an access by this much, and no more.
 _OVERDUE = 3 * SECOND
+_MOST_ROLES = 10_000
 
 _ENDINGS = {
     "revoked": EndCause.GRANT_REVOKED,
@@ -42,13 +43,42 @@ class Watch:
         self._clock = clock
         self._open = open_sessions
         self._background = background
+        self._roles: dict[str, str] = {}  # by grant; what a grant gives never changes
 
-    async def access(self, principal: str, target: Target) -> Access | None:
-        """What this principal's grants allow there now; StoreAway where nobody can say."""
+    async def opening(self, principal: str, target: Target) -> tuple[Access, str] | None:
+        """What a session may do that opens there now, and as which database role.
+
+        Grants of different roles do not add up: a session has one role, that of the grant which
+        began last, and rests on the grants of that role.  StoreAway where nobody can say.
+        """
+        now = self._clock.late()
+        grants = await self._store.grants(principal=principal, target=target.name, live_at=now)
+        live = [grant for grant in grants if holds(grant, target, now)]
+        if not live:
+            return None
+        role = await self._role(max(live, key=lambda grant: (grant.not_before, grant.id)))
+        found = await self.access(principal, target, role)
+        return None if found is None else (found, role)
+
+    async def access(self, principal: str, target: Target, role: str = "") -> Access | None:
+        """What this principal's grants of that role allow there now; StoreAway."""
         now = self._clock.late()
         grants = await self._store.grants(principal=principal, target=target.name, live_at=now)
         until = await self._store.identity_until(principal)
-        return access(grants, principal, target, now, until)
+        mine = [grant for grant in grants if await self._role(grant) == role]
+        return access(mine, principal, target, now, until)
+
+    async def _role(self, grant: Grant) -> str:
+        """The database role of the rule under which the grant was asked for."""
+        role = self._roles.get(grant.id)
+        if role is None:
+            request = await self._store.request(grant.request)
+            if request is None:
+                raise StoreAway("a grant without its request")
+            if len(self._roles) > _MOST_ROLES:
+                self._roles.clear()
+            role = self._roles[grant.id] = request.rule.database_role
+        return role
 
     async def run(self) -> None:
         """Once a second: what nothing carries any more ends.  Runs until it is cancelled.
@@ -91,7 +121,9 @@ class Watch:
         answered = True
         found: Access | None
         try:
-            found = await self.access(live.record.principal, live.prepared.target)
+            found = await self.access(
+                live.record.principal, live.prepared.target, live.prepared.granted_role
+            )
         except StoreAway:
             # It goes on to the end it already knows, and not beyond.
             found = previous if self._clock.late() < previous.again else None

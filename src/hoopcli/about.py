@@ -12,6 +12,12 @@ REQUEST_HEADS = ("REQUEST", "WHO", "TARGET", "FOR", "STATE", "ASKED", "REASON")
 GRANT_HEADS = ("GRANT", "WHO", "TARGET", "STATE", "ENDS", "SCOPE", "REASON")
 
 
+def called(principal: Any) -> str:
+    """A principal by name; what is no person says what it is: ``ci-deploy (service)``."""
+    kind = principal.get("kind", "human")
+    return str(principal["name"]) + (f" ({kind})" if kind != "human" else "")
+
+
 def scope(text: str) -> str:
     """A scope in words where it is the widest there is."""
     return "everything" if text == "*.*:*" else text
@@ -26,7 +32,7 @@ def grant_of(request: Any) -> str:
 def request_row(request: Any, now: datetime) -> tuple[object, ...]:
     return (
         request["id"],
-        request["requester"]["name"],
+        called(request["requester"]),
         request["target"],
         spell(request["duration"]),
         request["state"],
@@ -39,7 +45,7 @@ def request_card(request: Any, now: datetime) -> Iterator[tuple[str, object]]:
     is_pending = request["state"] == "pending"
     yield "request", request["id"]
     yield "state", request["state"]
-    yield "who", request["requester"]["name"]
+    yield "who", called(request["requester"])
     yield "target", request["target"]
     yield "scope", scope(request["scope"])
     yield "for", spell(request["duration"])
@@ -70,7 +76,7 @@ def needs(request: Any) -> str:
 def voter(vote: Any) -> str:
     """Who voted, which the agent gives by name or in full."""
     who = vote["voter"]
-    return str(who["name"] if isinstance(who, dict) else who)
+    return called(who) if isinstance(who, dict) else str(who)
 
 
 def _vote(vote: Any, now: datetime) -> str:
@@ -82,7 +88,7 @@ def grant_row(grant: Any, now: datetime, everyone: bool, ended: bool) -> tuple[o
     """Without ``everyone`` whose it is, and without ``ended`` its state, is the same everywhere."""
     return (
         grant["id"],
-        grant["principal"]["name"] if everyone else "",
+        called(grant["principal"]) if everyone else "",
         grant["target"],
         grant["state"] if ended else "",
         when(grant.get("ended_at") or grant["not_after"], now),
@@ -94,7 +100,7 @@ def grant_row(grant: Any, now: datetime, everyone: bool, ended: bool) -> tuple[o
 def grant_card(grant: Any, now: datetime) -> Iterator[tuple[str, object]]:
     yield "grant", grant["id"]
     yield "state", grant["state"]
-    yield "who", grant["principal"]["name"]
+    yield "who", called(grant["principal"])
     yield "target", grant["target"]
     yield "scope", scope(grant["scope"])
     yield "reason", grant["reason"]

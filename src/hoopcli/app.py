@@ -22,6 +22,7 @@ class Entry(NamedTuple):
     summary: str
     module: str = ""  # in hoopcli.commands; the command's own name where it is not given
     alias: str = ""
+    asks: bool = True  # an agent, and takes --agent to say which
 
 
 class Section(NamedTuple):
@@ -33,9 +34,9 @@ SECTIONS = (
     Section(
         "Sign in",
         (
-            Entry("login", "Sign in with your identity provider."),
-            Entry("logout", "Sign out, here and at the agent."),
-            Entry("status", "Who you are, on which agent, until when."),
+            Entry("login", "Sign in with your identity provider.", asks=False),
+            Entry("logout", "Sign out, here and at the agent.", asks=False),
+            Entry("status", "Who you are, on which agent, until when.", asks=False),
         ),
     ),
     Section(
@@ -48,6 +49,8 @@ SECTIONS = (
             Entry("cancel", "Take back a request nobody has decided yet."),
             Entry("grants", "The access you have now, and until when."),
             Entry("relinquish", "Give a grant back before it ends."),
+            Entry("tunnels", "Addresses that stay: list them, stop them.", asks=False),
+            Entry("config", "Set up stock ssh, psql and other clients."),
         ),
     ),
     Section(
@@ -65,14 +68,16 @@ SECTIONS = (
             Entry("replay", "What happened in a session."),
             Entry("verify", "Whether a recording is whole and unchanged."),
             Entry("kill", "End a session that is running."),
+            Entry("policy", "Check rules, try them, ask why a statement was refused."),
             Entry("review", "Keep or give back, with your own usage as the evidence."),
         ),
     ),
     Section(
         "More",
         (
-            Entry("completion", "Completion for bash, zsh and fish."),
-            Entry("demo", "The whole story on a real PostgreSQL, on this machine."),
+            Entry("doctor", "What is wrong here, and how to mend it.", asks=False),
+            Entry("completion", "Completion for bash, zsh and fish.", asks=False),
+            Entry("demo", "The whole story on a real PostgreSQL, on this machine.", asks=False),
         ),
     ),
 )
@@ -126,6 +131,10 @@ def run(arguments: list[str]) -> int:
 
         print("\n".join(completing.complete(rest)))
         return Exit.DONE
+    if first == "connect":
+        from hoopcli import quick
+
+        quick.connect(rest)  # does not come back where nothing is out of the ordinary
     if first.startswith("-"):
         usage(f"no such option: {first}", "Options come after the command; see:  hoop --help")
     return invoke(first, rest)
@@ -162,7 +171,15 @@ def load(entry: Entry) -> Any:
         )
     import typer.main
 
-    return typer.main.get_command(app)
+    command = typer.main.get_command(app)
+    if entry.asks:
+        from hoopcli.options import agent_option
+
+        below = list(getattr(command, "commands", {}).values())
+        alone = not below or command.invoke_without_command  # type: ignore[attr-defined]  # a group
+        for one in [command, *below] if alone else below:
+            one.params.append(agent_option())
+    return command
 
 
 def invoke(name: str, arguments: list[str]) -> int:

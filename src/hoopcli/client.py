@@ -1,4 +1,6 @@
-"""Asking the agent: HTTP over its unix socket, JSON both ways, one error for every no.
+"""Asking the agent: HTTP over a unix socket, JSON both ways, one error for every no.
+
+The socket is the agent's own, or the near end of a channel to one elsewhere (``tunnels``).
 
 httpx is imported with the first request, so that a command's ``--help`` does not pay for it.
 """
@@ -7,19 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
+from hoopcli import answering
 from hoopcli.errors import AgentUnreachable, ApiError, Failure
+from hoopcore import versions
 
 if TYPE_CHECKING:
     import httpx
 
 
 class Session(Protocol):
-    """What a client must know of who is signed in, and where."""
+    """What a client must know of who is signed in, and where.
+
+    Of one at an agent elsewhere more is asked: see ``signin.Session``.
+    """
 
     @property
     def socket(self) -> Path: ...
@@ -29,9 +37,14 @@ class Session(Protocol):
 
 
 def connected(timeout: float = 30.0) -> Client:
-    """A client for whoever is signed in."""
-    from hoopcli import signin
+    """A client for whoever is signed in; one for all agents where there are several."""
+    from hoopcli import profile, signin
 
+    names = profile.agents()
+    if len(names) > 1:
+        from hoopcli import agents
+
+        return agents.connected(names, timeout)
     return Client(signin.session(), timeout)
 
 
@@ -43,6 +56,7 @@ class Client:
     """
 
     def __init__(self, session: Session, timeout: float = 30.0) -> None:
+        self.session: Any = session
         self._session = session
         self._timeout = timeout  # seconds for connecting, and between two reads
         self._http: httpx.Client | None = None
@@ -62,6 +76,24 @@ class Client:
         if self._http is not None:
             self._http.close()
             self._http = None
+
+    def sign(self) -> None:
+        """Has a token, or raises: what may ask a person something is best done first."""
+        self._session.token()
+
+    def at(self, target: str) -> Client:
+        """The client of the agent that has the target; where there is one agent, that is it."""
+        return self
+
+    def targets(self) -> list[tuple[Client, dict[str, Any]]]:
+        """All targets somebody may see, each with the client of its agent."""
+        return [(self, one) for one in self.get("/v1/targets")]
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the agent is on another machine."""
+        place = getattr(self.session, "place", None)
+        return place is not None and place.api is None
 
     def get(self, path: str, **params: object) -> Any:
         """Parameters that are None, False or empty are left out; True is sent as 1."""
@@ -87,18 +119,40 @@ class Client:
         import httpx
 
         query = {k: "1" if v is True else str(v) for k, v in (params or {}).items() if v}
-        headers = {"Authorization": f"Bearer {self._session.token()}"}
+        headers = {
+            "Authorization": f"Bearer {self._session.token()}",
+            versions.HEADER: str(versions.ours()),
+        }
         try:
-            answer = self._open().request(method, path, params=query, json=body, headers=headers)
+            answer = self._open().request(
+                method,
+                path,
+                params=query,
+                json=body,
+                headers=headers,
+                extensions={"trace": answering.only(self.owner(), self._session.socket)},
+            )
         except httpx.TimeoutException as error:
             raise AgentUnreachable(
-                f"the agent at {self._session.socket} did not answer in {self._timeout:g} seconds"
+                f"the agent at {self._where()} did not answer in {self._timeout:g} seconds"
             ) from error
         except httpx.TransportError as error:
+            if self.is_remote:
+                said = f"the agent at {self._where()} does not answer"
+                raise AgentUnreachable(said, "") from error
             raise AgentUnreachable(_unreachable(self._session.socket, error)) from error
+        _check_version(answer)
         if not answer.is_success:
             raise _refusal(answer)
         return answer
+
+    def owner(self) -> int | None:
+        """Whose process must be at the other end: the agent's, or a tunnel of our own."""
+        place = getattr(self._session, "place", None)
+        return place.owner if place is not None and place.api is not None else os.geteuid()
+
+    def _where(self) -> object:
+        return self.session.place.name if self.is_remote else self._session.socket
 
     def _open(self) -> httpx.Client:
         if self._http is None:
@@ -118,6 +172,17 @@ class Client:
 def path(*parts: str) -> str:
     """A path of the API out of parts, each quoted: what a person typed stays one part."""
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _check_version(answer: httpx.Response) -> None:
+    """Failure where the agent's API and ours have no version in common."""
+    said = answer.headers.get(versions.HEADER)
+    if said is None and not answer.is_success:
+        return  # an error on the way: it says nothing of who speaks what
+    spoken = versions.Speaks.read(said)
+    problem = versions.apart(versions.ours(), spoken)
+    if problem is not None:
+        raise Failure(*problem)
 
 
 def _unreachable(socket: Path, error: Exception) -> str:

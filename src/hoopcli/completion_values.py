@@ -33,6 +33,26 @@ def targets(incomplete: str) -> Offers:
     return _matching(_offered("/v1/targets", hint, key="name"), incomplete)
 
 
+def agents(incomplete: str) -> Offers:
+    try:
+        from hoopcli import profile
+
+        nicks = profile.nicks(profile.agents())
+        return _matching([(nick, name) for name, nick in nicks.items()], incomplete)
+    except Exception:  # noqa: BLE001 - as above
+        return []
+
+
+def tunnels(incomplete: str) -> Offers:
+    try:
+        from hoopcli.tunnels import records
+
+        kept = [(one.target, f"127.0.0.1:{one.port}") for one in records.remembered()]
+        return _matching(kept, incomplete)
+    except Exception:  # noqa: BLE001 - as above
+        return []
+
+
 def _request_hint(request: Any) -> str:
     return f"{request['requester']['name']} → {request['target']}: {request['reason']}"
 
@@ -73,6 +93,12 @@ def priorities(incomplete: str) -> Offers:
     from hoopcore.model import Priority
 
     return _matching([(word, "") for word in Priority], incomplete)
+
+
+def kinds(incomplete: str) -> Offers:
+    from hoopcore.model import Kind
+
+    return _matching([(word, "") for word in Kind], incomplete)
 
 
 def request_states(incomplete: str) -> Offers:

@@ -3,7 +3,8 @@
 A keyring is believed after it has kept a value, given it back and lost it again, since some are
 there and locked.  Only backends that encrypt are tried; the one that keeps plain text under the
 keyring's name is not among them.  With neither keyring nor passphrase nothing is kept, and the
-sign-in says so: there is no third way.
+sign-in says so: there is no third way for people.  A workload has nobody to type a passphrase, and
+nothing that lasts: its agent token and key, good for an hour, are in a file that only it can read.
 
 ``HOOP_KEYRING=off`` leaves the keyring alone; ``HOOP_PASSPHRASE`` answers the question.
 """
@@ -28,6 +29,7 @@ from hoopcli.profile import home, own_folder, write_private
 
 SERVICE = "hoop"
 FILE = "encrypted file"
+PLAIN = "private file"
 
 # Module, class, and what people call it.  keyrings.alt is left out on purpose: its plain-text
 # file becomes the default just by being installed.
@@ -98,10 +100,17 @@ def choose() -> Vault:
     return vault
 
 
+def for_workload() -> Vault:
+    """The vault of what is no person."""
+    return PlainVault(home() / "credentials")
+
+
 def reopen(kind: str) -> Vault:
     """The vault of an earlier sign-in, without trying the others."""
     if kind == FILE:
         return FileVault(home() / "credentials")
+    if kind == PLAIN:
+        return PlainVault(home() / "credentials")
     for module, name, title in BACKENDS:
         if kind == title and not _off():
             backend = _backend(module, name)
@@ -152,8 +161,14 @@ class KeyringVault:
         try:
             yield
         except Exception as problem:  # each backend has errors of its own library
-            why = str(problem) or type(problem).__name__
-            raise Failure(f"the keyring ({self.kind}) did not answer: {why}") from problem
+            from hoopcli.view import clean
+
+            why = clean(str(problem) or type(problem).__name__)
+            raise Failure(
+                f"the keyring ({self.kind}) did not give your sign-in: {why}",
+                "Unlock it; or keep the sign-in in a file:  HOOP_KEYRING=off hoop login --force",
+                3,
+            ) from problem
 
 
 def _off() -> bool:
@@ -165,9 +180,18 @@ def _keyring() -> KeyringVault | None:
         return None
     for module, name, title in BACKENDS:
         backend = _backend(module, name)
-        if backend is not None and _works(backend):
+        if backend is None:
+            continue
+        if _works(backend):
             return KeyringVault(backend, title)
+        say(f"There is a keyring here ({title}), but it is locked, or keeps nothing.")
     return None
+
+
+def working() -> str | None:
+    """The kind of the keyring that keeps a value, gives it back and loses it again; None: none."""
+    found = _keyring()
+    return None if found is None else found.kind
 
 
 def _backend(module: str, name: str) -> Any:
@@ -190,6 +214,41 @@ def _works(backend: Any) -> bool:
         return kept and backend.get_password(SERVICE, name) is None
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not to be used
         return False
+
+
+# --- a file for what has no passphrase ------------------------------------------------------------
+
+
+class PlainVault:
+    """A file for each name, 0600 in a folder 0700.  It refuses what outlives the agent token."""
+
+    kind = PLAIN
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load(self, name: str) -> str | None:
+        path = self._path(name)
+        try:
+            seen = path.stat()
+            if seen.st_uid != os.geteuid() or seen.st_mode & 0o077:
+                raise Failure(f"{path} can be read by others: hoop logout, then sign in again")
+            return path.read_text("utf-8")
+        except FileNotFoundError:
+            return None
+        except OSError as problem:
+            raise Failure(f"{path} could not be read: {problem.strerror}") from problem
+
+    def save(self, name: str, text: str) -> None:
+        if Credentials.from_text(text).refresh_token:
+            raise Failure("a refresh token is never kept in plain text")
+        write_private(self._path(name), text.encode())
+
+    def delete(self, name: str) -> None:
+        self._path(name).unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
 
 
 # --- a file and a passphrase ----------------------------------------------------------------------

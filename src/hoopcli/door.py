@@ -1,5 +1,7 @@
 """The agent's SSH door, from the outside: HTTP requests on ``hoop-login`` channels.
 
+``connect`` is the one way to it, for signing in and for everything else (``tunnels.link``).
+
 The agent proves itself with the host key that was pinned, and we prove the key the certificate
 shall be for; both are SSH's doing, and nothing is sent before the first has happened.  No setting
 of the person's own ssh (config, agent, known hosts) has a part in it.
@@ -9,22 +11,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from hoopcli.errors import AgentUnreachable, Failure
+from hoopcli.errors import AgentUnreachable, Failure, NotSignedIn
 from hoopcli.profile import Place, changed_key
+from hoopcore import versions
 
 if TYPE_CHECKING:
     import asyncssh
+    import h11
 
 TIME_LIMIT = 40.0  # seconds; the agent may have to ask the provider for its keys first
 LARGEST = 256 << 10  # bytes of an answer
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105 - a name
+WORKLOAD_TOKEN = "urn:ietf:params:oauth:token-type:jwt"  # noqa: S105 - a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class Welcome:
     issuer: str
     client_id: str
     scopes: tuple[str, ...]
+    version: str = ""  # of hoop, there
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,15 @@ class Exchanged:
     identity_until: str
     certificate: str
     principal: Mapping[str, Any]  # id, name, email, groups
+    sign_in: str = ""  # the agent's id of it; empty from an agent that has none
+
+
+class Refusal(Failure):
+    """The agent's no to a sign-in; ``reason`` is its word for why."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +79,62 @@ def fresh_key() -> str:
 
 def shown_key(place: Place) -> str:
     """The fingerprint of whoever answers there.  Nothing but a handshake happens."""
-    seen: list[str] = []
+    seen: list[asyncssh.SSHKey] = []
     try:
-        _run(place, "", fresh_key(), [], seen)
-    except _Another:
-        return seen[0]
+        _ask(place, "", fresh_key(), [], seen)
+    except Failure:
+        if seen:
+            return seen[0].get_fingerprint()
+        raise
     raise AgentUnreachable(f"{place.host}:{place.port} shows no host key")
+
+
+def public_key(place: Place, host_key: str) -> str:
+    """The pinned host key itself, as a known_hosts file has it: kind and base64."""
+    seen: list[asyncssh.SSHKey] = []
+    _ask(place, host_key, fresh_key(), [], seen)
+    return " ".join(seen[0].export_public_key().decode().split()[:2])
 
 
 def welcome(place: Place, host_key: str) -> Welcome:
     """What the agent tells anybody."""
     told = _one(place, host_key, fresh_key(), _Request("GET", "/.well-known/hoop"))
     try:
-        return Welcome(str(told["issuer"]), str(told["client_id"]), tuple(told["scopes"]))
+        return Welcome(
+            issuer=str(told["issuer"]),
+            client_id=str(told["client_id"]),
+            scopes=tuple(told["scopes"]),
+            version=str(told.get("version") or ""),
+        )
     except (KeyError, TypeError) as problem:
         raise Failure(f"{place.name} answers, but not as an agent of hoop") from problem
 
 
-def exchange(place: Place, host_key: str, key: str, id_token: str) -> Exchanged:
-    """An ID token for an agent token and a certificate for ``key``; Failure is the agent's no."""
-    form = {"grant_type": EXCHANGE, "subject_token": id_token, "subject_token_type": ID_TOKEN}
+def nonce(host_key: str, key: str) -> str:
+    """What makes an ID token good for this private key at this agent, and for nothing else."""
+    import asyncssh
+
+    from hoopcore.nonce import nonce_for
+
+    return nonce_for(host_key, asyncssh.import_private_key(key).public_data)
+
+
+def exchange(
+    place: Place,
+    host_key: str,
+    key: str,
+    id_token: str,
+    *,
+    kind: str = ID_TOKEN,
+    previous: str = "",
+) -> Exchanged:
+    """An ID token for an agent token and a certificate for ``key``; Refusal is the agent's no.
+
+    ``previous`` is the agent token that this one takes the place of, for a renewal.
+    """
+    form = {"grant_type": EXCHANGE, "subject_token": id_token, "subject_token_type": kind}
+    if previous:
+        form["previous"] = previous
     told = _one(place, host_key, key, _Request("POST", "/token", form))
     try:
         return Exchanged(
@@ -91,6 +143,7 @@ def exchange(place: Place, host_key: str, key: str, id_token: str) -> Exchanged:
             identity_until=str(told["identity_until"]),
             certificate=str(told["ssh_certificate"]),
             principal={**told["principal"]},
+            sign_in=str(told.get("sign_in", "")),
         )
     except (KeyError, TypeError) as problem:
         raise Failure(f"{place.name} answers, but not as an agent of hoop") from problem
@@ -106,72 +159,74 @@ def revoke(place: Place, host_key: str, tokens: Sequence[str]) -> None:
 # --- inside ---------------------------------------------------------------------------------------
 
 
-class _Another(Exception):
-    """The host key is not the pinned one."""
-
-
 def _one(place: Place, host_key: str, key: str, request: _Request) -> dict[str, Any]:
     status, told = _ask(place, host_key, key, [request])[0]
     if status != 200:
         why = str(told.get("error_description") or told.get("error") or status)
-        raise Failure(f"the agent at {place.name} refused: {why}")
+        reason = str(told.get("reason") or told.get("error") or "")
+        raise Refusal(f"the agent at {place.name} refused: {why}", reason)
     return told
 
 
 def _ask(
-    place: Place, host_key: str, key: str, requests: Sequence[_Request]
+    place: Place,
+    host_key: str,
+    key: str,
+    requests: Sequence[_Request],
+    seen: list[asyncssh.SSHKey] | None = None,
 ) -> list[tuple[int, dict[str, Any]]]:
-    seen: list[str] = []
-    try:
-        return _run(place, host_key, key, requests, seen)
-    except _Another:
-        raise changed_key(place.name, host_key, seen[0]) from None
-
-
-def _run(
-    place: Place, host_key: str, key: str, requests: Sequence[_Request], seen: list[str]
-) -> list[tuple[int, dict[str, Any]]]:
-    """Answers in the order of the requests.  ``seen`` gets the fingerprint that was shown."""
+    """Answers in the order of the requests."""
     import asyncssh
 
-    where = f"{place.host}:{place.port}"
-    try:
-        return asyncio.run(_converse(place, host_key, key, requests, seen))
-    except TimeoutError as problem:
-        raise AgentUnreachable(f"the agent at {where} did not answer in time") from problem
-    except OSError as problem:
-        why = problem.strerror or str(problem)
-        raise AgentUnreachable(f"could not reach the agent at {where}: {why}") from problem
-    except asyncssh.HostKeyNotVerifiable as problem:
-        if seen:
-            raise _Another from problem
-        raise AgentUnreachable(f"{where} does not show the kind of key an agent has") from problem
-    except asyncssh.Error as problem:
-        raise AgentUnreachable(
-            f"{where} answers, but not as an agent: {problem.reason}"
-        ) from problem
+    answers: list[tuple[int, dict[str, Any]]] = []
+
+    async def converse() -> None:
+        keys = [asyncssh.import_private_key(key)]
+        async with (
+            asyncio.timeout(TIME_LIMIT),
+            await connect(place, host_key, "hoop-login", keys, seen=seen) as connection,
+        ):
+            for request in requests:
+                answers.append(await _over(connection, request))  # noqa: PERF401 - awaits
+
+    with told(place):
+        asyncio.run(converse())
+    return answers
 
 
-async def _converse(
-    place: Place, host_key: str, key: str, requests: Sequence[_Request], seen: list[str]
-) -> list[tuple[int, dict[str, Any]]]:
+async def connect(
+    place: Place,
+    host_key: str,
+    user: str,
+    keys: Sequence[Any],
+    *,
+    seen: list[asyncssh.SSHKey] | None = None,
+    limit: float = 10,
+    silence: float = 0,
+) -> asyncssh.SSHClientConnection:
+    """A connection to the agent with that host key, and to no other: Failure says what it showed.
+
+    ``seen`` gets the key that was shown.  After ``silence`` seconds without a word the agent is
+    asked whether it is there, and after the third time without an answer the connection ends.
+    """
     import asyncssh
+
+    shown = [] if seen is None else seen
 
     class Pinned(asyncssh.SSHClient):
         def validate_host_public_key(
             self, host: str, addr: str, port: int, key: asyncssh.SSHKey
         ) -> bool:
-            seen.append(key.get_fingerprint())
-            return seen[-1] == host_key
+            shown.append(key)
+            return key.get_fingerprint() == host_key
 
-    async with (
-        asyncio.timeout(TIME_LIMIT),
-        asyncssh.connect(
+    try:
+        return await asyncssh.connect(
             place.host,
             place.port,
-            username="hoop-login",
+            username=user,
             client_factory=Pinned,
-            client_keys=[asyncssh.import_private_key(key)],
+            client_keys=list(keys),
             known_hosts=([], [], []),
             server_host_key_algs=["ssh-ed25519"],
             encryption_algs=["aes256-gcm@openssh.com", "aes128-gcm@openssh.com"],
@@ -180,10 +235,39 @@ async def _converse(
             agent_path=None,
             gss_host=None,
             config=None,
-            connect_timeout=10,
-        ) as connection,
-    ):
-        return [await _over(connection, request) for request in requests]
+            connect_timeout=limit,
+            login_timeout=limit,
+            keepalive_interval=silence,
+            keepalive_count_max=3,
+        )
+    except asyncssh.HostKeyNotVerifiable as problem:
+        if shown:
+            raise changed_key(place.name, host_key, shown[0].get_fingerprint()) from problem
+        where = f"{place.host}:{place.port}"
+        raise AgentUnreachable(f"{where} does not show the kind of key an agent has") from problem
+
+
+@contextmanager
+def told(place: Place) -> Iterator[None]:
+    """What the network and SSH raise, as a Failure in a person's words."""
+    import asyncssh
+
+    where = f"{place.host}:{place.port}"
+    try:
+        yield
+    except TimeoutError as problem:
+        raise AgentUnreachable(f"the agent at {where} did not answer in time", "") from problem
+    except OSError as problem:
+        why = problem.strerror or str(problem)
+        raise AgentUnreachable(f"could not reach the agent at {where}: {why}") from problem
+    except asyncssh.PermissionDenied as problem:
+        said = f"the agent at {where} does not take your certificate"
+        raise NotSignedIn(said, f"Sign in:  hoop login --agent {place.name} --force") from problem
+    except asyncssh.Error as problem:
+        words = f"{where} answers, but not as an agent: {problem.reason}"
+        raise AgentUnreachable(words) from problem
+    except asyncssh.packet.PacketDecodeError as problem:
+        raise AgentUnreachable(f"{where} answers, but not as an agent") from problem
 
 
 async def _over(
@@ -202,17 +286,19 @@ async def _over(
             ("Host", "agent"),
             ("Content-Type", "application/x-www-form-urlencoded"),
             ("Content-Length", str(len(body))),
+            (versions.HEADER, str(versions.ours())),
         ],
     )
     for event in (head, h11.Data(data=body), h11.EndOfMessage()):
         stdin.write(http.send(event) or b"")
-    status, content = 0, bytearray()
+    status, content, spoken = 0, bytearray(), versions.FIRST
     try:
         while not isinstance(told := http.next_event(), h11.EndOfMessage):
             if told is h11.NEED_DATA:
                 http.receive_data(await stdout.read(16 << 10))
             elif isinstance(told, h11.Response):
                 status = told.status_code
+                spoken = _spoken(told)
             elif isinstance(told, h11.Data) and len(content) <= LARGEST:
                 content += told.data
         value = json.loads(content)
@@ -220,4 +306,14 @@ async def _over(
         raise Failure("the agent's answer cannot be read") from problem
     finally:
         stdin.close()
+    differ = versions.apart(versions.ours(), spoken)
+    if differ is not None and request.path != "/revoke":
+        raise Failure(*differ)
     return status, value if isinstance(value, dict) else {}
+
+
+def _spoken(told: h11.Response) -> versions.Speaks:
+    """The versions of the API that the agent speaks."""
+    name = versions.HEADER.lower().encode()
+    said = [value.decode("latin-1") for one, value in told.headers if one == name]
+    return versions.Speaks.read(said[0] if said else None)

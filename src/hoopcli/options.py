@@ -5,13 +5,14 @@ The core's values are imported where one is checked: a command's ``--help`` has 
 
 from __future__ import annotations
 
+import os
 import re
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from hoopcli import durations
+from hoopcli import completion_values, durations
 from hoopcli.errors import usage
 from hoopcli.view import Output, clean
 
@@ -21,6 +22,44 @@ OutputOption = Annotated[
     Output,
     typer.Option("-o", "--output", help="What to print on stdout.", metavar="table|json|names"),
 ]
+
+
+def _meant(agent: str | None) -> None:
+    """Only this agent, from now on; a usage error where it was never signed in to."""
+    from hoopcli import profile
+
+    if not agent:
+        return
+    if profile.pin_of(profile.named(agent)) is None:
+        usage(f'you know no agent "{clean(agent)}".', f"Sign in:  hoop login --agent {agent}")
+    os.environ["HOOP_AGENT"] = agent
+
+
+_Agent = Annotated[
+    str | None,
+    typer.Option(
+        "--agent",
+        help="At which agent, where there are several.",
+        metavar="NAME",
+        callback=_meant,
+        autocompletion=completion_values.agents,
+        expose_value=False,
+        show_default=False,
+    ),
+]
+
+
+def _donor(agent: _Agent = None) -> None:
+    """Has the option that every command gets."""
+
+
+def agent_option() -> Any:
+    """``--agent`` for a command that asks agents: the same as $HOOP_AGENT, for this once."""
+    import typer.main
+
+    app = typer.Typer(rich_markup_mode=None, add_completion=False)
+    app.command()(_donor)
+    return typer.main.get_command(app).params[0]
 
 
 def seconds(option: str, text: str) -> int:
@@ -59,7 +98,12 @@ def grant_id(text: str) -> str:
 
 
 def target_name(text: str) -> str:
-    """The name, if a target may be called so; a usage error otherwise."""
+    """The name, if a target may be called so; a usage error otherwise.
+
+    AGENT/NAME says at which agent, as --agent does.
+    """
+    agent, _, text = text.rpartition("/")
+    _meant(agent)
     if not _TARGET.fullmatch(text):
         usage(
             f'"{clean(text)}" cannot be the name of a target.', "They are listed by:  hoop targets"

@@ -16,7 +16,8 @@ import os
 import re
 import secrets
 import stat
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ class Pin:
     issuer: str = ""
     client_id: str = ""
     vault: str = ""  # where the credentials were put: credentials.Vault.kind
+    ca_file: str = ""  # certificate authorities to believe the provider by; empty: the system's
+    workload: Mapping[str, str] = field(default_factory=dict)  # workload.Means, for no person
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def wanted(agent: str | None) -> str:
     system's agent has it.
     """
     if agent or os.environ.get("HOOP_AGENT"):
-        return _name(agent or os.environ["HOOP_AGENT"])
+        return named(agent or os.environ["HOOP_AGENT"])
     current = _read().get("agent")
     if isinstance(current, str):
         return current
@@ -75,6 +78,36 @@ def wanted(agent: str | None) -> str:
         if (folder / "agent.json").exists():
             return str(folder)
     raise NotSignedIn(hint="Sign in:  hoop login --agent RUN_FOLDER_OR_HOST:PORT")
+
+
+def agents() -> list[str]:
+    """The names of all agents with a sign-in, in the order of the first; $HOOP_AGENT is alone."""
+    if os.environ.get("HOOP_AGENT"):
+        return [wanted(None)]
+    known = _read().get("agents", {})
+    return [name for name, entry in known.items() if not entry.get("signed_out")]
+
+
+def named(agent: str) -> str:
+    """One name for one agent, wherever it is typed: a folder's full path, else as it is.
+
+    What an agent is called in a list is a name too, where it is no folder and no HOST:PORT.
+    """
+    path = Path(agent).expanduser()
+    if not path.is_dir() and not _ADDRESS.fullmatch(agent):
+        known = {nick: name for name, nick in nicks(list(_read().get("agents", {}))).items()}
+        if agent in known:
+            return known[agent]
+    if path.is_dir() or not _ADDRESS.fullmatch(agent):
+        return str(path.resolve())
+    return agent
+
+
+def nicks(names: Sequence[str]) -> dict[str, str]:
+    """What each agent is called in a list: as short as it can be told from the others."""
+    shorts = {name: _short(name) for name in names}
+    taken = list(shorts.values())
+    return {name: short if taken.count(short) == 1 else name for name, short in shorts.items()}
 
 
 def locate(name: str) -> Place:
@@ -97,6 +130,8 @@ def pin_of(name: str) -> Pin | None:
         issuer=str(entry.get("issuer", "")),
         client_id=str(entry.get("client_id", "")),
         vault=str(entry.get("vault", "")),
+        ca_file=str(entry.get("ca_file", "")),
+        workload={str(name): str(value) for name, value in entry.get("workload", {}).items()},
     )
 
 
@@ -138,7 +173,28 @@ def remember(name: str, pin: Pin) -> None:
     entry["issuer"] = pin.issuer
     entry["client_id"] = pin.client_id
     entry["vault"] = pin.vault
+    if pin.ca_file:
+        entry["ca_file"] = pin.ca_file
+    if pin.workload:
+        entry["workload"] = dict(pin.workload)
     agents[name] = entry
+    write_private(path, tomlkit.dumps(document).encode())
+
+
+def sign_out_of(name: str) -> None:
+    """Keeps the pin and counts the agent no more; another one is meant from now on, if any."""
+    import tomlkit
+
+    path = home() / "profile.toml"
+    if not path.exists():
+        return
+    document = tomlkit.parse(path.read_text("utf-8"))
+    known = document.get("agents", {})
+    if name in known:
+        known[name]["signed_out"] = True
+    left = [other for other, entry in known.items() if not entry.get("signed_out")]
+    if left and document.get("agent") == name:
+        document["agent"] = left[-1]
     write_private(path, tomlkit.dumps(document).encode())
 
 
@@ -186,12 +242,11 @@ def _well_known() -> list[Path]:
     return [*([Path(runtime) / "hoop"] if runtime else []), Path("/run/hoop")]
 
 
-def _name(agent: str) -> str:
-    """One name for one agent, wherever it is typed: a folder's full path, else as it is."""
-    path = Path(agent).expanduser()
-    if path.is_dir() or not _ADDRESS.fullmatch(agent):
-        return str(path.resolve())
-    return agent
+def _short(name: str) -> str:
+    if not _ADDRESS.fullmatch(name):
+        return "local"
+    host = name.rpartition(":")[0]
+    return host if re.fullmatch(r"[\d.]+|\[.*\]", host) else host.partition(".")[0]
 
 
 def _local(folder: Path) -> Place:

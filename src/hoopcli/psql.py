@@ -7,6 +7,7 @@ and its exit status is hoop's.
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import sys
@@ -44,10 +45,13 @@ def program(environ: Mapping[str, str]) -> str | None:
     return found
 
 
-def environment(environ: Mapping[str, str], endpoint: Mapping[str, Any]) -> dict[str, str]:
+def environment(
+    environ: Mapping[str, str], endpoint: Mapping[str, Any], owner: int | None
+) -> dict[str, str]:
     """The environment in which libpq finds the endpoint, and nothing else.
 
-    The password is here and never in argv, which every user of the machine can read.
+    The password is here and never in argv, which every user of the machine can read.  ``owner`` is
+    the uid whose socket it must be: libpq asks the kernel, and says nothing to anybody else.
     """
     kept = {
         name: value for name, value in environ.items() if not name.startswith("PG") or name in _KEPT
@@ -63,7 +67,18 @@ def environment(environ: Mapping[str, str], endpoint: Mapping[str, Any]) -> dict
         "PGSSLMODE": "disable",
         "PGGSSENCMODE": "disable",
         "PGPASSFILE": os.path.join(os.devnull, "none"),  # no file at all: a device gets a warning
+        # Whoever asks for a password in another way, or for one at all, is not the agent.
+        "PGREQUIREAUTH": "scram-sha-256" if endpoint.get("password") else "none",
+        **_peer(owner),
     }
+
+
+def _peer(owner: int | None) -> dict[str, str]:
+    """Whose the socket must be, by name as libpq wants it; nothing for a uid without one."""
+    try:
+        return {} if owner is None else {"PGREQUIREPEER": pwd.getpwuid(owner).pw_name}
+    except KeyError:
+        return {}
 
 
 def become(psql: str, arguments: Sequence[str], environ: Mapping[str, str]) -> NoReturn:

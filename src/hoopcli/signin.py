@@ -4,8 +4,8 @@
 the provider gives a new ID token for the refresh token, and the agent a new agent token for that,
 over SSH and for a fresh key.  One ``hoop`` at a time does so; the others find it done.
 
-The token before the last is revoked only at the next renewal: a command that is under way may
-still be using it.
+The token before the last goes on until the next renewal: a command that is under way may still be
+using it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 # A token is renewed when less than this is left of it, or less than a fifth of its life.
 NEAR_ITS_END = 300.0
+
+# Those that are open in this process: a passphrase is asked for once, not for each agent.
+_vaults: dict[str, Vault] = {}
 
 
 def session(agent: str | None = None) -> Session:
@@ -49,22 +52,31 @@ class Session:
         self.place = place
         self.pin = pin
         self._vault: Vault | None = None
+        self._near: Path | None = None
         self._credentials: Credentials | None = None
 
     @property
     def socket(self) -> Path:
-        """The agent's control API on this machine."""
-        if self.place.api is None:
-            raise AgentUnreachable(
-                f"{self.place.name} is on another machine, and only sign-in works there yet",
-                "Use an agent of this machine:  hoop login --agent RUN_FOLDER",
-            )
-        return self.place.api
+        """The control API: the agent's own socket, or the near end of a channel to it."""
+        if self.place.api is not None:
+            return self.place.api
+        if self._near is None:
+            from hoopcli.tunnels import calls
+
+            told = calls.call("reach", agent=self.place.name, passphrase=self.passphrase)
+            self._near = Path(told["api"])
+        return self._near
+
+    @property
+    def passphrase(self) -> str:
+        """What opens the vault, for the process that holds the tunnels; empty for a keyring."""
+        self.credentials()
+        return str(getattr(self.vault, "_passphrase", ""))
 
     def token(self) -> str:
         """A bearer token that holds now; NotSignedIn where there is none to be had."""
         kept = self.credentials()
-        if _holds(kept):
+        if holds(kept):
             return kept.token
         if os.environ.get("HOOP_COMPLETING"):
             if time.time() < kept.expires:
@@ -84,7 +96,9 @@ class Session:
         if self._vault is None:
             from hoopcli import credentials
 
-            self._vault = credentials.reopen(self.pin.vault)
+            kind = self.pin.vault
+            self._vault = _vaults.get(kind) or credentials.reopen(kind)
+            _vaults[kind] = self._vault
         return self._vault
 
     def _load(self) -> Credentials:
@@ -104,7 +118,7 @@ class Session:
 
         with locked():
             self._credentials = kept = self._load()
-            if _holds(kept):  # another hoop was quicker
+            if holds(kept):  # another hoop was quicker
                 return kept
             try:
                 self._credentials = renew(self.place, self.pin, self.vault, kept)
@@ -121,25 +135,55 @@ class Session:
 
 def renew(place: Place, pin: Pin, vault: Vault, kept: Credentials) -> Credentials:
     """A new token for the refresh token.  Each step is kept before the next is tried."""
-    from hoopcli import door, oidc
+    from hoopcli import door
 
+    kept, token = _token_of_now(pin, vault, kept)
+    try:
+        fresh = _exchanged(place, pin, kept, token)
+    except door.Refusal as problem:
+        if problem.reason != "token_used":
+            raise
+        # Two ID tokens of one second are the same one, where signatures are deterministic.
+        time.sleep(1.1)
+        kept, token = _token_of_now(pin, vault, kept)
+        fresh = _exchanged(place, pin, kept, token)
+    if fresh.principal != kept.principal:
+        door.revoke(place, pin.host_key, [fresh.token])
+        raise NotSignedIn("the provider says that you are somebody else now")
+    vault.save(pin.host_key, fresh.to_text())
+    door.revoke(place, pin.host_key, kept.retired)
+    return fresh
+
+
+def _token_of_now(pin: Pin, vault: Vault, kept: Credentials) -> tuple[Credentials, str]:
+    """A token to exchange, and what was kept with the provider's new refresh token in it."""
+    from hoopcli import oidc, workload
+
+    if pin.workload:
+        means = workload.Means.kept(pin.workload)
+        return kept, workload.token(means, pin.issuer, pin.ca_file)
     if not kept.refresh_token:
         raise NotSignedIn("your sign-in is over")
-    with oidc.connect(pin.issuer) as http:
+    with oidc.connect(pin.issuer, pin.ca_file) as http:
         endpoints = oidc.discover(http, pin.issuer)
         tokens = oidc.refresh(http, endpoints, pin.client_id, kept.refresh_token)
     # The provider may have taken the old refresh token back already.
     kept = replace(kept, refresh_token=tokens.refresh_token)
     vault.save(pin.host_key, kept.to_text())
-    key = door.fresh_key()
-    fresh = made(door.exchange(place, pin.host_key, key, tokens.id_token), key)
-    if fresh.principal != kept.principal:
-        door.revoke(place, pin.host_key, [fresh.token])
-        raise NotSignedIn("the provider says that you are somebody else now")
-    fresh = replace(fresh, refresh_token=tokens.refresh_token, retired=(kept.token,))
-    vault.save(pin.host_key, fresh.to_text())
-    door.revoke(place, pin.host_key, kept.retired)
-    return fresh
+    return kept, tokens.id_token
+
+
+def _exchanged(place: Place, pin: Pin, kept: Credentials, token: str) -> Credentials:
+    from hoopcli import browser, door
+
+    kind = door.WORKLOAD_TOKEN if pin.workload else door.ID_TOKEN
+    # A nonce is for one key, and some providers repeat it in each new ID token.
+    bound = kind == door.ID_TOKEN and browser.nonce_of(token) is not None
+    key = kept.key if bound else door.fresh_key()
+    told = door.exchange(place, pin.host_key, key, token, kind=kind, previous=kept.token)
+    # An agent that knows sign-ins ends the older tokens of this one by itself.
+    retired = () if told.sign_in else (kept.token,)
+    return replace(made(told, key), refresh_token=kept.refresh_token, retired=retired)
 
 
 def made(exchanged: Exchanged, key: str) -> Credentials:
@@ -161,7 +205,7 @@ def made(exchanged: Exchanged, key: str) -> Credentials:
     )
 
 
-def _holds(kept: Credentials) -> bool:
+def holds(kept: Credentials) -> bool:
     """Whether the token is good, and for long enough not to end under a command."""
     margin = min(NEAR_ITS_END, (kept.expires - kept.issued) / 5)
     return time.time() < kept.expires - margin

@@ -9,20 +9,43 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hoopcli import asking
 from hoopcli.errors import Failure, NotSignedIn, say
-from hoopcli.profile import Pin, Place, changed_key, check, locate, pin_of, remember, wanted
+from hoopcli.profile import (
+    Pin,
+    Place,
+    changed_key,
+    check,
+    locate,
+    pin_of,
+    remember,
+    sign_out_of,
+    wanted,
+)
 
 if TYPE_CHECKING:
     from hoopcli.credentials import Credentials, Vault
+    from hoopcli.door import Welcome
     from hoopcli.oidc import Device, Tokens
+    from hoopcli.workload import Means
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to sign in.  Nothing said: as a person, by a code, opening a browser where one is."""
+
+    page: bool = False  # by a page that comes back to this machine
+    opens: bool = True  # whether a browser is opened
+    means: Means | None = None  # as a workload
+    ca_file: str = ""
 
 
 def sign_in(
-    agent: str | None, *, browser: bool, force: bool, fingerprint: str | None
+    agent: str | None, *, way: Way, force: bool, fingerprint: str | None
 ) -> tuple[Credentials, str]:
     """The new credentials, and the kind of place they are kept in."""
     from hoopcli import credentials, door
@@ -30,21 +53,40 @@ def sign_in(
     place = locate(wanted(agent))
     host_key = _trusted_key(place, pin_of(place.name), fingerprint, force=force)
     welcome = door.welcome(place, host_key)
-    vault = credentials.choose()
-    pin = Pin(host_key, place.owner, welcome.issuer, welcome.client_id, vault.kind)
-    tokens = _ask_provider(pin, welcome.scopes, browser=browser)
+    vault = credentials.for_workload() if way.means else credentials.choose()
+    pin = _pin(place, host_key, welcome, vault, way)
     key = door.fresh_key()
+    kind = door.WORKLOAD_TOKEN if way.means else door.ID_TOKEN
+    tokens = _vouched(pin, way, welcome.scopes, key)
     with credentials.locked():
         from hoopcli.signin import made
 
-        exchanged = made(door.exchange(place, host_key, key, tokens.id_token), key)
+        exchanged = made(door.exchange(place, host_key, key, tokens.id_token, kind=kind), key)
         kept = replace(exchanged, refresh_token=tokens.refresh_token)
         before = _earlier(place.name, vault)
         vault.save(host_key, kept.to_text())
         remember(place.name, pin)
     if before is not None:
         _end(place.name, *before)
+    from hoopcli.tunnels import calls
+
+    calls.signed_in(place.name, str(getattr(vault, "_passphrase", "")))
     return kept, vault.kind
+
+
+def _pin(place: Place, host_key: str, welcome: Welcome, vault: Vault, way: Way) -> Pin:
+    """What is to be remembered.  The authorities of the last time count until others are named."""
+    last = pin_of(place.name)
+    known = last.ca_file if last is not None and last.issuer == welcome.issuer else ""
+    return Pin(
+        host_key,
+        place.owner,
+        welcome.issuer,
+        welcome.client_id,
+        vault.kind,
+        way.ca_file or known,
+        way.means.to_keep() if way.means else {},
+    )
 
 
 def sign_out(agent: str | None) -> list[str]:
@@ -62,12 +104,18 @@ def sign_out(agent: str | None) -> list[str]:
     with credentials.locked():
         text = vault.load(pin.host_key)
         vault.delete(pin.host_key)
+        sign_out_of(name)
     if text is None:
         raise NotSignedIn
     try:
         kept = credentials.Credentials.from_text(text)
     except ValueError as problem:
         return [f"what was kept here could not be read: {problem}"]
+    from hoopcli import stock_ssh
+    from hoopcli.tunnels import calls
+
+    calls.signed_out(name)
+    stock_ssh.take_back(kept)
     return _end(name, pin, kept)
 
 
@@ -81,7 +129,7 @@ def _end(name: str, pin: Pin, kept: Credentials) -> list[str]:
         left.append(f"the agent knows your token until it ends: {problem.message}")
     try:
         if kept.refresh_token:
-            with oidc.connect(pin.issuer) as http:
+            with oidc.connect(pin.issuer, pin.ca_file) as http:
                 endpoints = oidc.discover(http, pin.issuer)
                 if not oidc.revoke(http, endpoints, pin.client_id, kept.refresh_token):
                     left.append(f"{pin.issuer} did not take the refresh token back")
@@ -146,14 +194,33 @@ def _earlier(name: str, vault: Vault) -> tuple[Pin, Credentials] | None:
 # --- the provider ---------------------------------------------------------------------------------
 
 
-def _ask_provider(pin: Pin, scopes: tuple[str, ...], *, browser: bool) -> Tokens:
-    from hoopcli import oidc
+def _vouched(pin: Pin, way: Way, scopes: tuple[str, ...], key: str) -> Tokens:
+    """What somebody whom the agent believes says of us: a person's ID token, or a workload's."""
+    from hoopcli import browser, door, oidc, workload
 
-    with oidc.connect(pin.issuer) as http:
+    if way.means:
+        return oidc.Tokens(workload.token(way.means, pin.issuer, pin.ca_file))
+    with oidc.connect(pin.issuer, pin.ca_file) as http:
         endpoints = oidc.discover(http, pin.issuer)
+        if way.page:
+            nonce = door.nonce(pin.host_key, key)
+            return browser.sign_in(
+                http, endpoints, pin.client_id, scopes, nonce, show=partial(_show_page, way)
+            )
         device = oidc.begin(http, endpoints, pin.client_id, scopes)
-        _show(device, browser=browser)
+        _show(device, browser=way.opens)
         return oidc.wait(http, endpoints, pin.client_id, device)
+
+
+def _show_page(way: Way, url: str) -> None:
+    say("Sign in at this page, in a browser on this machine:")
+    say(f"\n{url}\n")
+    if way.opens and _open(url):
+        say("A browser was opened.")
+    elif os.environ.get("SSH_CONNECTION"):
+        say("You are here by ssh, and a browser elsewhere does not find its way back:")
+        say("sign in by a code instead, without --browser.")
+    say("Waiting… (Ctrl-C to stop)")
 
 
 def _show(device: Device, *, browser: bool) -> None:

@@ -48,18 +48,22 @@ class Masking:
         """Whether there is any declared column, and so a catalog is needed."""
         return bool(self.masks)
 
-    def bind(self, catalog: Catalog | None, groups: Iterable[str] = ()) -> Bound:
+    def bind(
+        self, catalog: Catalog | None, groups: Iterable[str] = (), *, pooled: bool = False
+    ) -> Bound:
         """These masks for a principal in these groups, on this catalog.
 
         None for a catalog that could not be read: while masks are declared, everything is
-        covered then.
+        covered then.  ``pooled``: other clients' temporary tables and search_path may be in force,
+        so only a name with its schema is known.
         """
         mine = frozenset(groups)
         masks = tuple(mask for mask in self.masks if not mask.exempt & mine)
         for kept in self._bound:
-            if kept.catalog is catalog and kept.masks == masks:
+            if (kept.catalog, kept.masks, kept.pooled) == (catalog, masks, pooled):
                 return kept
-        bound = Bound(catalog, masks, Sweep.of(self.detectors), _declared(catalog, masks))
+        declared = _declared(catalog, masks)
+        bound = Bound(catalog, masks, Sweep.of(self.detectors), declared, pooled)
         # A few: a new catalog comes with each change of the schema, and the old one is not
         # asked for again.
         self._bound[8:] = []
@@ -182,7 +186,12 @@ class Bound:
     masks: tuple[Mask, ...]
     sweep: Sweep | None
     declared: Declared
+    pooled: bool = False  # a name without a schema may be another client's temporary table
     _verdicts: dict[Relation, bool] = field(default_factory=dict, repr=False, compare=False)
+    # By identity: the same statements are asked about at every run.
+    _covers: dict[int, tuple[tuple[Statement, ...], bool]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def active(self) -> bool:
@@ -256,7 +265,15 @@ class Bound:
 
     def covers(self, reading: Reading) -> bool:
         """Whether it touches, or may touch, a relation with masked columns."""
-        return any(self._near(statement) for statement in reading.statements)
+        statements = reading.statements
+        known = self._covers.get(id(statements))
+        if known is not None and known[0] is statements:
+            return known[1]
+        if len(self._covers) > 1_000:
+            self._covers.clear()
+        found = any(self._near(statement) for statement in statements)
+        self._covers[id(statements)] = (statements, found)
+        return found
 
     def copies_masked(self, reading: Reading) -> bool:
         """Whether it would carry values of a masked relation, perhaps, to an unmasked place."""
@@ -306,7 +323,7 @@ class Bound:
 
     def is_near(self, relation: Relation) -> bool:
         """Whether this name may mean a relation with masked columns, or one that is not known."""
-        if self.catalog is None:
+        if self.catalog is None or (self.pooled and not relation.schema):
             return True
         verdict = self._verdicts.get(relation)
         if verdict is None:

@@ -73,6 +73,7 @@ class Principal:
     subject: str
     email: str = ""
     groups: frozenset[str] = frozenset()
+    owner: str = ""  # who answers for a service or an agent; empty for people
 
     @property
     def name(self) -> str:
@@ -223,6 +224,7 @@ class ApprovalRule:
     approvers: frozenset[str]  # groups; a person in any of them may vote
     votes: int = 1  # distinct people who must say yes; 0 means granted at once by the policy
     max_duration: int = 8 * 3600  # seconds
+    database_role: str = ""  # what sessions are on the target; empty: the credential itself
 
 
 @dataclass(frozen=True, slots=True)

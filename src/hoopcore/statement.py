@@ -6,7 +6,7 @@ effect ``unknown``, which is refused unless a rule names it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -89,6 +89,13 @@ class Statement:
     copies: bool = False  # writes values it has read: INSERT … SELECT, CTAS, UPDATE … SET a = b
     opaque: bool = False  # may reach relations that the text does not name
     tag: str = ""  # the kind of statement in words, such as "DELETE"; for people
+    # What it leaves in the session beyond its transaction: setting, prepared, listen, temporary,
+    # lock, cursor.
+    keeps: frozenset[str] = frozenset()
+    unlimited: bool = False  # gives rows of relations, and no LIMIT bounds how many
+    guises: bool = False  # may hold columns under other names: whole rows, aliases of columns
+    modes: tuple[tuple[str, str], ...] = ()  # of a transaction: read_only on/off, chain on
+    resets: frozenset[str] = frozenset()  # settings that go back to their default; "*": all
 
     @property
     def relations(self) -> frozenset[Relation]:
@@ -106,10 +113,14 @@ class Reading:
     statements: tuple[Statement, ...]
     literals: tuple[Literal, ...] = ()
     why: str = ""
+    # Of all statements together; found out once, since they are asked for at every run.
+    effects: frozenset[Effect] = field(init=False, repr=False, compare=False)
+    opaque: bool = field(init=False, repr=False, compare=False)
 
-    @property
-    def effects(self) -> frozenset[Effect]:
-        return frozenset(effect for statement in self.statements for effect in statement.effects)
+    def __post_init__(self) -> None:
+        effects = frozenset(effect for one in self.statements for effect in one.effects)
+        object.__setattr__(self, "effects", effects)
+        object.__setattr__(self, "opaque", any(one.opaque for one in self.statements))
 
 
 def unreadable(why: str) -> Reading:

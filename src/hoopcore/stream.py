@@ -22,6 +22,10 @@ class ProtocolError(Exception):
     """
 
 
+class MaskFailed(Exception):
+    """A mask raised: our bug.  The rows it was to mask are not sent, and the session ends."""
+
+
 class LoginRefused(Exception):
     """A login ends here, in words for the person whose client shows them.
 
@@ -95,7 +99,12 @@ class Admit:
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Wants a connection to the target; the driver opens it, or raises LoginRefused."""
+    """Wants a connection to the target; the driver opens it, or raises LoginRefused.
+
+    ``host`` counts the target's hosts from 0.  A connection to another one is closed first.
+    """
+
+    host: int = 0
 
 
 Step: TypeAlias = Read | Send | StartTLS | Identify | Admit | Connect
@@ -116,6 +125,8 @@ class Opened:
     database: str
     application: str
     to_client: bytes = b""
+    host: int = 0  # which of the target's hosts it is
+    names: str = ""  # what ``Admission.names`` asked of the target, as it answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +142,7 @@ class Closed:
     """The connection ends here; what had to be said was said.  ``why`` is for the log."""
 
     why: str
+    code: str = ""  # the SQLSTATE of a refusal
 
 
 # --- after login: asks and what becomes of them -------------------------------------------------
@@ -248,6 +260,10 @@ class Stream(Protocol):
 
     def end(self, code: str, text: str) -> Out:
         """The last words to the client: a FATAL that its driver understands."""
+        ...
+
+    def goodbye(self) -> bytes:
+        """What a client says that says no more; empty where it stands inside a message."""
         ...
 
     @property

@@ -34,11 +34,11 @@ from typing import Any, NoReturn
 import pytest
 
 import hoopagent.catalogs
-import hoopagent.judge
 import hoopcore.protocols.postgres.replies
 from hoopagent.catalog import CatalogUnread
 from hoopagent.config import Config
 from hoopcli.demo.postgres import Postgres
+from hoopcore.policy import BoundPolicy
 from hoopcore.protocols.postgres import wire
 from hoopcore.recording import EndCause
 from hoopcore.sql.postgres import LARGEST
@@ -313,7 +313,7 @@ def test_a_policy_that_raises_refuses_the_statement_and_is_recorded(
 ) -> None:
     with inside.connect() as raw:
         live = inside.live
-        monkeypatch.setattr(hoopagent.judge, "decide", raising)
+        monkeypatch.setattr(BoundPolicy, "decide", raising)
         got = raw.query("select 1")
         assert codes(got) == ["42501"]
         assert 'rule "policy-error"' in said(got)
@@ -351,7 +351,7 @@ def test_a_mask_that_raises_lets_no_row_pass_and_ends_the_connection(
         assert "D" not in kinds(got)
         assert codes(got) == ["XX000"]
         assert shown(bytes(raw.received)) == []
-    assert cause_of(inside.ended(live)) is EndCause.INTERNAL_ERROR
+    assert cause_of(inside.ended(live)) is EndCause.MASKING_FAILED
 
 
 def test_unknown_columns_are_null(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:

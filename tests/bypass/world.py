@@ -87,8 +87,11 @@ class Vault(World):
         with (agent / "masks.toml").open("a") as masks:
             masks.write(MASKS)
         toml = agent / "agent.toml"
-        url = self.store.dsn()
-        toml.write_text(toml.read_text().replace("[agent]\n", f'[agent]\nstore = "{url}"\n'))
+        url = agent / "store.url"
+        url.touch(mode=0o600)
+        url.write_text(self.store.dsn())
+        store = '[agent]\nstore = "file:store.url"\n'
+        toml.write_text(toml.read_text().replace("[agent]\n", store))
 
     def stop(self) -> None:
         """As World's, and the store's server."""

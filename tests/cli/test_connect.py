@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -65,6 +66,8 @@ def test_psql_gets_the_endpoint_in_its_environment_and_never_in_argv(
         "PGSSLMODE": "disable",
         "PGGSSENCMODE": "disable",
         "PGPASSFILE": "/dev/null/none",
+        "PGREQUIREAUTH": "scram-sha-256",
+        "PGREQUIREPEER": pwd.getpwuid(os.geteuid()).pw_name,
     }
     assert agent.seen[0].body == {"target": "prod-db", "via": "unix"}
 
@@ -98,7 +101,7 @@ def test_no_connection_of_somebody_else_leaks_into_psql(hoop: Hoop, path: str) -
         "PGOPTIONS": "-c search_path=evil",
         "PGSSLMODE": "verify-full",
         "PGSSLROOTCERT": "/tmp/ca",
-        "PGREQUIREAUTH": "scram-sha-256",
+        "PGREQUIREAUTH": "md5",
         "PGCHANNELBINDING": "require",
         "PGTARGETSESSIONATTRS": "read-only",
         "PGPASSFILE": "/tmp/pass",
@@ -114,7 +117,7 @@ def test_no_connection_of_somebody_else_leaks_into_psql(hoop: Hoop, path: str) -
 def test_the_database_is_the_agents_choice_unless_one_is_named(
     agent: FakeAgent, hoop: Hoop, path: str
 ) -> None:
-    done = hoop("connect", "prod-db", "-d", "billing", "--", "-l", PATH=path)
+    done = hoop("connect", "prod-db", "--database", "billing", "--", "-l", PATH=path)
     assert json.loads(done.stdout)["env"]["PGDATABASE"] == "billing"
 
 

@@ -111,7 +111,6 @@ def test_discovery_must_be_of_the_issuer_itself_and_protected() -> None:
         {"issuer": ISSUER + "/"},
         {"token_endpoint": "http://id.example/token"},
         {"device_authorization_endpoint": "ftp://id.example"},
-        {"device_authorization_endpoint": None},
         {"token_endpoint": None},
     ]
     for change in wrong:

@@ -97,14 +97,21 @@ def test_sessions_show_who_where_when_and_what_it_came_to(served: FakeAgent, hoo
     done = hoop("sessions", COLUMNS="120")
     assert done.returncode == 0, done.stderr
     heads, first, second = done.stdout.splitlines()
-    assert heads.split() == [
-        *["SESSION", "WHO", "TARGET", "STARTED", "TOOK", "STATEMENTS", "REFUSED", "MASKED", "END"]
-    ]
+    assert heads.split()[:6] == ["SESSION", "WHO", "TARGET", "STARTED", "TOOK", "END"]
     assert "11 min ago" in first
     assert "10 min" in first
-    assert first.endswith("client left")
-    assert second.endswith("runs")
+    assert "client left" in first
+    assert "runs" in second
     assert hoop("sessions", "-o", "names").stdout.split() == [SESSION, "s-2c9fz4m2qk"]
+
+
+def test_no_id_of_a_session_is_broken_in_eighty_columns(served: FakeAgent, hoop: Hoop) -> None:
+    someone = {"id": "p-someone000", "name": "somebody@a-company.example"}
+    served.sessions[:] = [session(principal=someone, statements=1234, refused=2, masked=77)]
+    shown = hoop("sessions").stdout
+    assert SESSION in shown
+    assert "1234 statements, 2 refused, 77 masked" in shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_sessions_ask_for_what_was_said(served: FakeAgent, hoop: Hoop) -> None:

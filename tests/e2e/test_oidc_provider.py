@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
@@ -16,6 +15,7 @@ import httpx
 import pytest
 
 from hoopcli.demo.postgres import free_port
+from tests.agents import page_in, running_agent
 from tests.servers import missing, private_folder
 from tests.signing import Desk, running_desk
 
@@ -94,9 +94,6 @@ def test_login_renewal_and_logout_work_at_a_provider_we_did_not_write(desk: Desk
 
     for _ in range(2):
         before = desk.kept()
-        # Two ID tokens of one second are the same one where signatures are deterministic, and an
-        # ID token is accepted once.
-        time.sleep(1.1)
         desk.age(10)  # near its end: the command renews it in silence
         done = desk.hoop("status", "-o", "names")
         assert (done.returncode, done.stdout, done.stderr) == (0, "ben@shop.example\n", "")
@@ -108,6 +105,67 @@ def test_login_renewal_and_logout_work_at_a_provider_we_did_not_write(desk: Desk
     done = desk.hoop("logout")
     assert (done.returncode, done.stderr) == (0, "Signed out.\n")
     assert desk.hoop("status").returncode == 3
+
+
+def in_a_browser(name: str, *, answer: str = "yes") -> Callable[[str], None]:
+    """Somebody whose browser follows every redirect, the last one to hoop's own port."""
+
+    def visit(said: str) -> None:
+        with httpx.Client(trust_env=False, follow_redirects=True, timeout=20) as browser:
+            shown = browser.get(page_in(said))
+            if answer == "no":
+                away = re.search(r'href="([^"]*abort)"', shown.text)
+                assert away, shown.text
+                assert "not signed in" in browser.get(urljoin(str(shown.url), away[1])).text
+                return
+            shown = press(browser, shown, login=name, password="any")
+            shown = press(browser, shown)
+            assert "Go back to your terminal" in shown.text, shown.text
+
+    return visit
+
+
+def test_a_browser_signs_in_and_the_sign_in_is_renewed_and_ended() -> None:
+    with (
+        oidc_provider("ES256") as issuer,
+        private_folder() as folder,
+        running_desk(folder, issuer) as desk,
+    ):
+        status, said = desk.visited(in_a_browser("ben"), "--browser")
+        assert status == 0, said
+        assert "ben@shop.example" in said
+        before = desk.kept()
+        desk.age(10)
+        done = desk.hoop("status", "-o", "names")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "ben@shop.example\n", "")
+        assert desk.kept().token != before.token
+        assert desk.kept().key == before.key  # this provider repeats the nonce, which is of a key
+        done = desk.hoop("logout")
+        assert (done.returncode, done.stderr) == (0, "Signed out.\n")
+
+        status, said = desk.visited(in_a_browser("ben", answer="no"), "--browser")
+        assert (status, "denied" in said) == (1, True), said
+
+
+def test_a_program_signs_in_by_its_client_credentials() -> None:
+    workload = """
+[[identity.workloads]]
+name = "ci"
+owner = "dba"
+audience = "https://hoop.example"
+claims = { client_id = "ci", sub = "ci" }
+groups = ["ci"]
+"""
+    with oidc_provider("PS256") as issuer, running_agent(issuer, workload) as agent:
+        words = ("--client-credentials", "ci", "--client-secret", "env:CI_SECRET")
+        secret = {"CI_SECRET": "only for tests: a+b/c"}
+        done = agent.hoop("login", *words, "--audience", "https://hoop.example", **secret)
+        assert done.returncode == 0, done.stderr
+        assert agent.hoop("status", "-o", "names").stdout == "ci\n"
+        # Without an audience the token is of a kind that nobody can look into.
+        done = agent.hoop("login", *words, "--force", **secret)
+        assert done.returncode == 1
+        assert "no JWT" in done.stderr
 
 
 def test_a_denied_sign_in_leaves_nothing_behind() -> None:

@@ -39,8 +39,8 @@ class Person:
     def json(self, *arguments: str) -> Any:
         return json.loads(self.hoop(*arguments, "-o", "json").stdout)
 
-    def sign_in(self) -> None:
-        """``hoop login``, with the page answered as the person would."""
+    def sign_in(self, called: str = "") -> None:
+        """``hoop login``, with the page answered as the person would, or as who is ``called``."""
         with subprocess.Popen(
             [sys.executable, "-m", "hoopcli", "login", "--no-browser"],
             env=self.world.environment(self.name),
@@ -54,7 +54,7 @@ class Person:
             for line in process.stderr:
                 said.append(line)
                 if code := re.search(r"\b[A-Z0-9]{4}-[A-Z0-9]{4}\b", line):
-                    approve(self.world.provider["issuer"], code[0], self.name)
+                    approve(self.world.provider["issuer"], code[0], called or self.name)
                     break
             said += process.stderr.readlines()
         assert process.returncode == 0, "".join(said)

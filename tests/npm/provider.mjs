@@ -30,7 +30,16 @@ const provider = new Provider(issuer, {
     client_id: 'hoop',
     token_endpoint_auth_method: 'none',
     application_type: 'native',
-    grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
+    grant_types: [
+      'urn:ietf:params:oauth:grant-type:device_code', 'authorization_code', 'refresh_token',
+    ],
+    redirect_uris: ['http://127.0.0.1/callback'], // any port of it, for a native client
+    response_types: ['code'],
+    id_token_signed_response_alg: alg,
+  }, {
+    client_id: 'ci',
+    client_secret: 'only for tests: a+b/c',
+    grant_types: ['client_credentials'],
     redirect_uris: [],
     response_types: [],
     id_token_signed_response_alg: alg,
@@ -49,6 +58,14 @@ const provider = new Provider(issuer, {
   }),
   features: {
     revocation: { enabled: true },
+    clientCredentials: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: () => undefined,
+      getResourceServerInfo: (_ctx, resource) => ({
+        scope: '', audience: resource, accessTokenFormat: 'jwt', jwt: { sign: { alg } },
+      }),
+    },
     devInteractions: { enabled: true },
     deviceFlow: {
       enabled: true,

@@ -13,10 +13,11 @@ from fastapi import FastAPI
 
 from hoopagent.api import grants, requests, reviews, targets
 from hoopagent.api.context import Agent, install
+from hoopagent.config import Role
 from hoopagent.errors import Refused
 from hoopagent.store import StoreAway, Token
 from hoopcore.model import Principal
-from tests.store.world import World
+from tests.store.world import World, offer
 
 MASKS = """
 [[mask]]
@@ -236,3 +237,64 @@ async def test_without_the_store_nothing_is_granted(
     said = await api.post("ben", f"/requests/{asked['id']}/votes", 503, answer="approve")
     assert said["error"] == "store_away"
     assert await world.connect(world.ana) is None
+
+
+# --- one target ---------------------------------------------------------------------------------
+
+
+async def test_at_most_is_the_smaller_of_the_roles_and_the_targets(api: Api) -> None:
+    """dev-db allows 8h and its role too, prod-db 4h and its role 2h, prod-vault 30m and 2h."""
+    shown = {one["name"]: one["at_most"] for one in await api.get("ana", "/targets")}
+    assert shown == {"dev-db": 8 * 3600, "prod-db": 2 * 3600, "prod-vault": 1800}
+
+
+async def test_a_target_shows_what_one_may_do_there_and_by_what(api: Api, world: World) -> None:
+    before = await api.get("ana", "/targets/prod-db")
+    assert (before["open_until"], before["grants"]) == (None, [])
+    (offered,) = before["offers"]
+    assert (offered["role"], offered["at_most"], offered["votes"]) == ("engineer", 7200, 1)
+    assert offered["decidable"] is True
+    assert before["masks"] == [{"column": "public.customers.email", "style": "keep-domain"}]
+    grant = await world.granted(world.ana)
+    after = await api.get("ana", "/targets/prod-db")
+    assert [one["id"] for one in after["grants"]] == [grant]
+    assert after["grants"][0]["role"] == "engineer"
+    assert after["open_until"] == after["grants"][0]["not_after"]
+
+
+async def test_masks_are_shown_as_they_are_for_who_asks(api: Api) -> None:
+    assert len((await api.get("ana", "/targets/prod-db"))["masks"]) == 1
+    assert (await api.get("cat", "/targets/prod-db"))["masks"] == []  # dba are exempt
+
+
+async def test_a_target_somebody_may_not_know_of_is_like_one_that_is_not_there(api: Api) -> None:
+    hidden = await api.get("sue", "/targets/prod-db", status=404)
+    absent = await api.get("sue", "/targets/no-such-db", status=404)
+    assert {**hidden, "message": ""} == {**absent, "message": ""}
+    assert hidden["message"].replace("prod-db", "no-such-db") == absent["message"]
+
+
+async def test_where_a_target_is_only_those_who_look_after_it_are_told(
+    api: Api, world: World
+) -> None:
+    await world.granted(world.ana)
+    assert (await api.get("ana", "/targets/prod-db"))["address"] is None
+    assert (await api.get("ada", "/targets/prod-db"))["address"] == ["db:5432"]
+
+
+async def test_a_credential_is_shown_to_nobody(api: Api, world: World) -> None:
+    section = world.config.targets["prod-db"]
+    credential = section.credential.model_copy(update={"user": "USER", "password": "env:SECRET"})
+    world.set_target("prod-db", section.model_copy(update={"credential": credential}))
+    for who in ("ana", "ada"):
+        shown = str(await api.get(who, "/targets/prod-db"))
+        assert "USER" not in shown
+        assert "SECRET" not in shown
+
+
+async def test_one_who_alone_could_decide_is_told_that_nobody_can(api: Api, world: World) -> None:
+    """Ben alone is known in oncall, and votes on nothing of his own."""
+    alone = Role(groups=frozenset({"oncall"}), may_request=(offer("lonely-db", ["oncall"]),))
+    world.config = world.config.model_copy(update={"roles": {"alone": alone}})
+    (offered,) = (await api.get("ben", "/targets/lonely-db"))["offers"]
+    assert offered["decidable"] is False

@@ -9,9 +9,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoopagent.store import StoreAway, StoreUnusable
 from hoopagent.store.sql import SqlStore, open_store
@@ -195,3 +197,35 @@ async def drivers_threads_have_ended() -> None:
 async def test_a_number_that_no_column_holds_is_told_as_away(store: SqlStore) -> None:
     with pytest.raises(StoreAway):
         await store.audit(AuditEvent(1 << 70, "a", "b.c", "d"))
+
+
+async def test_tokens_of_before_sign_ins_are_a_sign_in_each(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store of the first step, with two tokens in it, brought up to date."""
+    upgrade = command.upgrade
+    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0001"))
+    before = await opened(url)
+
+    async def fill(connection: AsyncConnection) -> None:
+        for statement in (
+            "INSERT INTO principals VALUES ('p-ana', 'human', 'iss', 'ana', '', 1)",
+            "INSERT INTO tokens (hash, principal, issued, expires, identity_until, key)"
+            " VALUES ('h1', 'p-ana', 1, 2, 3, 'k'), ('h2', 'p-ana', 1, 2, 3, 'k')",
+        ):
+            await connection.execute(text(statement))
+
+    await before._database.write(fill)
+    await before.close()
+    monkeypatch.undo()
+
+    store = await opened(url)
+    found = [await store.token(hash) for hash in ("h1", "h2")]
+    assert [token.sign_in for token in found if token] == ["h1", "h2"]
+    assert await store.revoke_sign_in("h1") == 1
+    assert await store.identity_until("p-ana") == 3
+    assert await store.identity_until("p-ana", "h1") == 0
+    ana = await store.principal("p-ana")
+    assert ana is not None
+    assert ana.owner == ""
+    await store.close()

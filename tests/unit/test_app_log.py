@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 import structlog
 
-from hoopagent.app import _log_to_stderr
+from hoopagent.logs import log_to_stderr
 
 
 class Terminal(io.StringIO):
@@ -23,7 +23,7 @@ def logging_to_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]
     shown = Terminal()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", shown)
-        _log_to_stderr()
+        log_to_stderr()
         try:
             yield shown
         finally:

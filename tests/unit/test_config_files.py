@@ -108,3 +108,65 @@ def test_durations_add_up() -> None:
     assert seconds("1h30m") == 5400
     assert seconds("2d") == 172_800
     assert seconds("90s") == 90
+
+
+# --- targets --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('address = "db.internal:5432"', 'address = ["a:1", "/run"]', "no folders of sockets"),
+        ('address = "db.internal:5432"', 'address = ["a:1", "b"]', '"b" is not host:port'),
+        ('address = "db.internal:5432"', "address = []", "address"),
+        ('"env:PROD_DB_PASSWORD"', '"keyring:only-service"', "keyring:SERVICE/ACCOUNT"),
+        ('"env:PROD_DB_PASSWORD"', '"env:PROD_DB_PASSWORD", command = ["x"]', "not both"),
+        ('"env:PROD_DB_PASSWORD"', '"env:PROD_DB_PASSWORD", in_roles = ["x"]', "in_roles is for"),
+        ('"env:PROD_DB_PASSWORD"', '"env:PROD_DB_PASSWORD", require_auth = ["x"]', "require_auth"),
+        ('mode = "verify-full"', 'mode = "verify-full", cert_file = "a"', "belong together"),
+        (
+            'mode = "verify-full"',
+            'mode = "verify-full", cert_file = "a", key_file = "no.key"',
+            "no.key: No such file",
+        ),
+        ('tier = "high"', 'pooler = "session"', "pooler"),
+        ('tier = "high"', 'pooler = "transaction"\ntarget_session_attrs = "primary"', "which host"),
+        (
+            '"env:PROD_DB_PASSWORD" }',
+            '"env:PROD_DB_PASSWORD", ephemeral = true }\npooler = "transaction"',
+            "a pooler does not know users",
+        ),
+    ],
+)
+def test_a_target_that_cannot_be_meant_is_refused(
+    folder: Path, old: str, new: str, said: str
+) -> None:
+    edit(folder, "targets.toml", old, new)
+    found = problems(folder)
+    assert any(said in problem for problem in found), found
+
+
+def test_a_key_file_that_others_can_read_stops_the_start(folder: Path) -> None:
+    (folder / "gate.crt").touch()
+    (folder / "gate.key").touch(mode=0o600)
+    edit(
+        folder, "targets.toml", "verify-full", 'verify-full", cert_file = "gate.crt", '
+        'key_file = "gate.key'
+    )  # fmt: skip
+    assert problems(folder) == []
+    assert load(folder).targets["prod-db"].tls.key_file == folder.resolve() / "gate.key"
+    (folder / "gate.key").chmod(0o644)
+    assert "chmod 0600" in problems(folder)[0]
+
+
+@pytest.mark.parametrize("role", ["none", "public", "pg_monitor", ""])
+def test_a_database_role_is_one_that_somebody_made(folder: Path, role: str) -> None:
+    edit(folder, "roles.toml", "votes = 1", f'votes = 1\ndatabase_role = "{role}"')
+    assert "database_role" in problems(folder)[0]
+
+
+def test_a_role_cannot_be_imposed_behind_a_pooler(folder: Path) -> None:
+    edit(folder, "roles.toml", "votes = 1", 'votes = 1\ndatabase_role = "reader"')
+    assert problems(folder) == []
+    edit(folder, "targets.toml", 'tier = "high"', 'pooler = "transaction"')
+    assert "keeps no role" in problems(folder)[0]

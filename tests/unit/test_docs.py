@@ -108,6 +108,7 @@ def test_every_name_in_the_readme_s_map_exists() -> None:
 MODELS: Mapping[str, type[BaseModel]] = {
     "[agent]": configuration.Agent,
     "[identity]": configuration.Identity,
+    "[[identity.workloads]]": configuration.Workload,
     "[targets.NAME]": configuration.TargetSection,
     "credential": configuration.Credential,
     "tls": configuration.Tls,
@@ -149,7 +150,7 @@ def default_of(field: FieldInfo) -> str:
 
 def test_every_section_of_the_configuration_has_a_table() -> None:
     assert {*configuration.Section.__subclasses__()} - {configuration.Config} == {*MODELS.values()}
-    assert {*documented()} == {*MODELS, "[[rule]]", "masks.toml", "[[mask]]"}
+    assert {*documented()} == {*MODELS, "masks.toml", "[[mask]]"}
     for name in FILES:
         assert f"## {name}" in text_of("docs/reference/configuration.md")
 
@@ -174,15 +175,6 @@ def test_every_word_a_key_may_have_is_in_its_row() -> None:
             words += [word for word in getattr(kind, "__args__", ()) if isinstance(word, str)]
             for word in words:
                 assert f'`"{word}"`' in documented()[heading][key][0], (heading, key, word)
-
-
-def test_every_key_of_a_rule_has_a_row() -> None:
-    rows = documented()["[[rule]]"]
-    assert sorted(rows) == sorted(policy._KEYS)
-    for word in policy._VERDICTS:
-        assert f'`"{word}"`' in rows["verdict"][0]
-    for name in policy.RESERVED:
-        assert f"`{name}`" in rows["name"][2]
 
 
 def test_every_key_of_a_mask_has_a_row(monkeypatch: pytest.MonkeyPatch) -> None:

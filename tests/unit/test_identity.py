@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +17,14 @@ import httpx
 import pytest
 
 from hoopagent.config import Identity as Settings
+from hoopagent.config import Workload
 from hoopagent.errors import Refused
 from hoopagent.identity import Identity, principal_id
 from hoopagent.keys import Keys, KeysUnsafe
 from hoopagent.provider import Provider, ProviderAway, is_protected
 from hoopagent.store import Store
 from hoopagent.store.sql import open_store
-from hoopcore.model import SECOND, is_id
+from hoopcore.model import SECOND, Kind, is_id
 from tests.signing import CLIENT, ISSUER, NOW, Clock, good_claims, public_keys, sign
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -91,7 +95,7 @@ async def test_an_id_token_is_accepted_once(office: Office) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519")
     for key in (KEY, other):
         assert await error_of(lambda key=key: office.identity.exchange(token, key)) == (  # type: ignore[misc]
-            "invalid_token"
+            "token_used"
         )
 
 
@@ -192,7 +196,7 @@ async def test_the_certificate_names_one_principal_and_allows_forwarding_only(
     signed = await office.sign_in()
     certificate = asyncssh.import_certificate(signed.certificate)
     assert isinstance(certificate, asyncssh.public_key.SSHOpenSSHCertificate)
-    assert list(certificate.principals) == [signed.principal.id]
+    assert list(certificate.principals) == [signed.principal.id, signed.sign_in]
     assert certificate.options == {"permit-port-forwarding": True}
     assert certificate.key.public_data == KEY.public_data
     assert certificate._valid_before * SECOND == signed.expires
@@ -289,3 +293,79 @@ def test_a_key_others_can_read_stops_the_start(tmp_path: Path) -> None:
         with pytest.raises(KeysUnsafe):
             Keys.load_or_create(folder)
         path.chmod(before)
+
+
+# --- principals that are no people ----------------------------------------------------------------
+
+NIGHTLY = Workload(
+    name="nightly",
+    owner="dba",
+    audience="hoop.shop",
+    claims={"sub": "ci"},
+    groups=frozenset({"ci"}),
+)
+
+
+def employing(office: Office, *workloads: Workload) -> None:
+    settings = office.identity._settings
+    office.identity._settings = settings.model_copy(update={"workloads": workloads})
+
+
+def of_workload(office: Office, **claims: Any) -> str:
+    now = office.clock.at // SECOND
+    made = {"iat": now, "exp": now + 300, "jti": os.urandom(8).hex()}
+    return sign(good_claims(**(made | {"aud": "hoop.shop", "sub": "ci"} | claims)))
+
+
+async def test_a_workload_that_is_written_down_no_more_is_nobody(office: Office) -> None:
+    employing(office, NIGHTLY)
+    signed = await office.identity.exchange(of_workload(office), KEY, workload=True)
+    who = await office.identity.authenticate(signed.token, 1000)
+    assert (who.kind, who.name, who.owner) == (Kind.SERVICE, "nightly", "dba")
+    assert who.groups == {"ci"}
+    employing(office)
+    asked = lambda: office.identity.authenticate(signed.token, 1000)  # noqa: E731
+    assert await error_of(asked) == "not_signed_in"
+    assert await office.identity.signed_in(who.id) is None
+
+
+async def test_a_workload_is_never_the_person_of_its_name(office: Office) -> None:
+    employing(office, NIGHTLY)
+    signed = await office.identity.exchange(of_workload(office), KEY, workload=True)
+    person = await office.sign_in(sub="nightly")
+    assert signed.principal.id != person.principal.id
+    assert person.principal.kind is Kind.HUMAN
+
+
+async def test_a_workloads_sign_in_may_be_shorter_than_a_persons(office: Office) -> None:
+    employing(office, NIGHTLY.model_copy(update={"max_age": "10m"}))
+    signed = await office.identity.exchange(of_workload(office), KEY, workload=True)
+    assert signed.identity_until == NOW + 600 * SECOND
+    assert signed.expires == signed.identity_until
+
+
+async def test_the_first_workload_that_fits_is_the_one(office: Office) -> None:
+    wide = NIGHTLY.model_copy(update={"name": "any", "claims": {"iss": ISSUER}})
+    employing(office, NIGHTLY, wide)
+    names = [
+        (await office.identity.exchange(of_workload(office, sub=sub), KEY, workload=True))
+        for sub in ("ci", "cd")
+    ]
+    assert [signed.principal.name for signed in names] == ["nightly", "any"]
+
+
+async def test_a_clock_that_ran_ahead_is_mended_as_the_docs_say(
+    office: Office, tmp_path: Path
+) -> None:
+    real = time.time_ns() // 1000
+    office.clock.at = real + 365 * 24 * HOUR
+    await office.sign_in()  # the store has seen that time now
+    office.clock.at = real
+    assert await error_of(office.sign_in) == "invalid_token"
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "sign-in.md").read_text("utf-8")
+    found = re.search(r'hoop\.sqlite "(update clock [^"]+)"', page)
+    assert found
+    with sqlite3.connect(tmp_path / "hoop.db") as store:
+        store.execute(found[1])
+    office.identity._highest = -SECOND  # the agent was stopped
+    await office.sign_in()

@@ -36,7 +36,7 @@ def problem(text: str) -> ConfigError:
 
 def test_rules_are_read() -> None:
     first, second = Policy.load(GOOD).rules
-    assert (first.name, first.verdict, set(first.groups)) == ("no-ddl", "refuse", {"dev"})
+    assert (first.name, first.verdict, set(first.about.groups)) == ("no-ddl", "refuse", {"dev"})
     assert first.effects == {"ddl", "read"}
     assert [p.text for p in first.relations] == ["public.*", "orders"]
     assert second.verdict == "allow"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import struct
 from dataclasses import replace
 
@@ -13,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoopcore.protocols.postgres import scram, wire
-from hoopcore.protocols.postgres.login import RANDOM, login
+from hoopcore.protocols.postgres.login import RANDOM, Admission, login
 from hoopcore.stream import Cancel, Closed, LoginRefused, Opened
 from tests.certificates import certificate
 from tests.unit.login_play import ADMISSION, Play, Starved, fields, ready, startup
 
-TLS = replace(ADMISSION, tls=True)
+TLS = replace(ADMISSION, tls=True, verified=True)
 SSL, GSS = wire.ssl_request(), struct.pack("!II", 8, wire.GSSENC_REQUEST)
 
 
@@ -39,7 +40,7 @@ def refused(play: Play) -> tuple[str, str]:
 
 def sent_to_target(play: Play) -> dict[str, str]:
     """The startup packet the target got."""
-    assert wire.UINT32.unpack_from(play.to_target, 4)[0] == wire.PROTOCOL_3_0
+    assert wire.UINT32.unpack_from(play.to_target, 4)[0] == wire.PROTOCOL_3_2
     length = wire.UINT32.unpack_from(play.to_target)[0]
     found = wire.startup_parameters(play.to_target[8:length])
     return {name.decode(): value.decode() for name, value in found.items()}
@@ -135,11 +136,160 @@ def test_another_protocol_is_refused(version: int) -> None:
     assert refused(Play([startup(version)]))[0] == "0A000"
 
 
-def test_newer_versions_and_extensions_are_negotiated_down() -> None:
-    play = Play([startup(wire.PROTOCOL_3_2, **{"_pq_.compression": "on"})], [ready()])
+@pytest.mark.parametrize(
+    ("asked", "spoken"),
+    [
+        (wire.PROTOCOL_3_0, wire.PROTOCOL_3_0),
+        (wire.PROTOCOL_3_2, wire.PROTOCOL_3_2),
+        (wire.PROTOCOL_3_0 + 9999, wire.PROTOCOL_3_2),
+    ],
+)
+def test_newer_versions_and_extensions_are_negotiated_down(asked: int, spoken: int) -> None:
+    play = Play([startup(asked, **{"_pq_.compression": "on"})], [ready()])
     opened(play)
-    assert play.to_client == wire.negotiate_protocol(wire.PROTOCOL_3_0, [b"_pq_.compression"])
+    assert play.to_client == wire.negotiate_protocol(spoken, [b"_pq_.compression"])
     assert "_pq_.compression" not in sent_to_target(play)
+
+
+@pytest.mark.parametrize(("asked", "size"), [(0, 4), (1, 4), (2, 32), (3, 32)])
+def test_a_client_of_3_2_gets_a_long_cancel_key_and_an_older_one_a_short(
+    asked: int, size: int
+) -> None:
+    admission = replace(ADMISSION, client_secret=bytes(range(32)))
+    play = Play([startup(wire.PROTOCOL_3_0 + asked)], [ready()], admission=admission)
+    result = opened(play)
+    assert result.client_secret == bytes(range(size))
+    assert wire.backend_key_data(4711, bytes(range(size))) in result.to_client
+
+
+def test_a_target_that_speaks_3_0_only_may_say_so_once() -> None:
+    older = wire.negotiate_protocol(wire.PROTOCOL_3_0, [])
+    assert opened(Play([startup()], [older, ready()])).secret == b"THEM"
+    assert refused(Play([startup()], [older, older, ready()]))[0] == "08P01"
+    newer = wire.negotiate_protocol(wire.PROTOCOL_3_2 + 1, [])
+    assert refused(Play([startup()], [newer, ready()]))[0] == "08P01"
+    unknown = wire.negotiate_protocol(wire.PROTOCOL_3_0, [b"_pq_.x"])
+    assert refused(Play([startup()], [unknown, ready()]))[0] == "08P01"
+    plain = replace(ADMISSION, newest=wire.PROTOCOL_3_0)
+    assert refused(Play([startup()], [older, ready()], admission=plain))[0] == "08P01"
+
+
+# --- several hosts ------------------------------------------------------------------------------
+
+
+def reporting(standby: str, read_only: str = "off") -> bytes:
+    """A host that says what it is, as PostgreSQL does since 14."""
+    said = wire.parameter_status("in_hot_standby", standby)
+    said += wire.parameter_status("default_transaction_read_only", read_only)
+    return wire.authentication(0) + said + ready()[len(wire.authentication(0)) :]
+
+
+PRIMARY, STANDBY, READ_ONLY = reporting("off"), reporting("on"), reporting("off", "on")
+
+
+@pytest.mark.parametrize(
+    ("attrs", "hosts", "found"),
+    [
+        ("any", [STANDBY, PRIMARY], 0),
+        ("read-write", [STANDBY, READ_ONLY, PRIMARY], 2),
+        ("read-only", [PRIMARY, STANDBY], 1),
+        ("read-only", [PRIMARY, READ_ONLY], 1),
+        ("primary", [STANDBY, READ_ONLY], 1),
+        ("standby", [READ_ONLY, STANDBY], 1),
+        ("prefer-standby", [PRIMARY, STANDBY], 1),
+        ("prefer-standby", [PRIMARY, READ_ONLY, PRIMARY], 0),
+    ],
+)
+def test_the_host_is_of_the_kind_that_is_wanted(attrs: str, hosts: list[bytes], found: int) -> None:
+    admission = replace(ADMISSION, attrs=attrs, hosts=len(hosts))
+    play = Play([startup()], [*hosts, *hosts], admission=admission)
+    assert opened(play).host == found
+
+
+@pytest.mark.parametrize("attrs", ["read-write", "primary"])
+def test_no_host_of_that_kind_is_said(attrs: str) -> None:
+    admission = replace(ADMISSION, attrs=attrs, hosts=2)
+    code, text = refused(Play([startup()], [STANDBY, STANDBY], admission=admission))
+    assert code == "08001"
+    assert text == f'hoop: target "appdb" is to be {attrs}, and none of its 2 hosts is'
+
+
+def answer(value: bytes) -> bytes:
+    """One row of one value, with a change of a setting beside it."""
+    row = wire.frame(wire.DATA_ROW, b"\0\1" + wire.UINT32.pack(len(value)) + value)
+    said = row + wire.parameter_status("in_between", "1")
+    return said + wire.frame(wire.COMMAND_COMPLETE, b"SELECT 1\0") + wire.ready_for_query()
+
+
+ROLE = replace(ADMISSION, role="reader")
+
+
+def test_an_imposed_role_stands_in_the_startup_packet_and_is_looked_at() -> None:
+    play = Play([startup()], [ready(), answer(b"reader")], admission=ROLE)
+    assert opened(play).parameters["in_between"] == "1"
+    assert sent_to_target(play)["role"] == "reader"
+    for otherwise in (b"app_rw", b"none", b""):
+        play = Play([startup()], [ready(), answer(otherwise)], admission=ROLE)
+        assert refused(play)[0] == "42501"
+
+
+@pytest.mark.parametrize("code", ["22023", "42501", "42704"])
+def test_a_role_that_cannot_be_had_is_named(code: str) -> None:
+    error = wire.error_response("FATAL", code, 'permission denied to set role "reader"')
+    found, text = refused(Play([startup()], [error], admission=ROLE))
+    assert (found, 'be the role "reader"' in text) == (code, True)
+
+
+def test_what_the_session_tells_of_its_names_is_given_on() -> None:
+    admission = replace(ADMISSION, names=b"SELECT 'names'")
+    play = Play([startup()], [ready(), answer(b"[1]")], admission=admission)
+    assert opened(play).names == "[1]"
+    assert wire.query(b"SELECT 'names'") in play.to_target
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        wire.ready_for_query(),
+        answer(b"a")[:-6] + answer(b"b"),
+        wire.frame(wire.COPY_OUT, b"\0\0\0"),
+        wire.ready_for_query(b"T"),
+    ],
+)
+def test_a_target_that_does_not_answer_a_simple_question_ends_the_login(said: bytes) -> None:
+    assert refused(Play([startup()], [ready(), said], admission=ROLE))[0] == "08P01"
+
+
+POOLED = replace(ADMISSION, pooled=True)
+
+
+def test_behind_a_pooler_only_what_it_keeps_by_client_goes_on() -> None:
+    wish = {"client_encoding": "UTF8", "TimeZone": "UTC", "extra_float_digits": "3"}
+    play = Play([startup(**wish)], [ready()], admission=POOLED)
+    opened(play)
+    sent = sent_to_target(play)
+    assert (sent["client_encoding"], sent["TimeZone"]) == ("UTF8", "UTC")
+    assert "extra_float_digits" not in sent
+    code, text = refused(Play([startup(search_path="public")], [ready()], admission=POOLED))
+    assert (code, "cannot be kept by the pooler" in text) == ("42501", True)
+
+
+def test_an_older_host_is_asked_what_it_is() -> None:
+    admission = replace(ADMISSION, attrs="read-write", hosts=2)
+    old = [ready(), answer(b"t"), answer(b"off"), ready(), answer(b"f"), answer(b"off")]
+    play = Play([startup()], old, admission=admission)
+    assert opened(play).host == 1
+    assert play.to_target.count(b"pg_is_in_recovery") == 2
+
+
+def test_a_host_that_starts_up_is_passed_over_and_one_that_says_no_ends_it() -> None:
+    admission = replace(ADMISSION, hosts=2)
+    starting = wire.error_response("FATAL", "57P03", "the database system is starting up")
+    assert opened(Play([startup()], [starting, ready()], admission=admission)).host == 1
+    denied = wire.error_response("FATAL", "28P01", "password authentication failed")
+    play = Play([startup()], [denied, ready()], admission=admission)
+    assert refused(play)[0] == "28P01"
+    assert play.steps.count("Connect") == 1
 
 
 @pytest.mark.parametrize("secret", [b"1234", b"x" * 32, b"x" * 256])
@@ -355,7 +505,8 @@ def test_bytes_of_the_target_behind_its_yes_to_tls_end_the_login() -> None:
 
 
 def test_md5_is_answered_as_postgresql_wants_it() -> None:
-    play = Play([startup()], [wire.authentication(5, b"salt") + ready()])
+    allowing = replace(ADMISSION, require_auth=frozenset({"md5"}))
+    play = Play([startup()], [wire.authentication(5, b"salt") + ready()], admission=allowing)
     opened(play)
     inner = hashlib.md5(b"s3cretapp_rw").hexdigest().encode()
     expected = b"md5" + hashlib.md5(inner + b"salt").hexdigest().encode() + b"\0"
@@ -369,6 +520,38 @@ def test_a_password_goes_in_clear_over_tls_only() -> None:
     play = Play([startup()], [wire.authentication(3) + ready()])
     assert refused(play)[0] == "28000"
     assert b"s3cret" not in play.to_target
+
+
+EVERYTHING = frozenset({"md5", "password", "scram-sha-256", "none"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "admission"),
+    [
+        (wire.authentication(3), ADMISSION),
+        (wire.authentication(3), replace(ADMISSION, require_auth=EVERYTHING)),
+        (wire.authentication(3), replace(ADMISSION, tls=True, require_auth=EVERYTHING)),
+        (wire.authentication(3), replace(ADMISSION, tls=True)),
+        (wire.authentication(3), replace(TLS, require_auth=frozenset({"scram-sha-256"}))),
+        (wire.authentication(3), replace(TLS, require_auth=frozenset({"md5"}))),
+        (wire.authentication(5, b"salt"), ADMISSION),
+        (wire.authentication(5, b"salt"), replace(ADMISSION, tls=True)),
+        (wire.authentication(5, b"salt"), replace(TLS, require_auth=frozenset({"password"}))),
+        (wire.authentication(0), replace(TLS, require_auth=frozenset({"scram-sha-256"}))),
+    ],
+)
+def test_a_target_cannot_choose_a_weaker_proof(asked: bytes, admission: Admission) -> None:
+    said = [b"S", asked + ready()] if admission.tls else [asked + ready()]
+    play = Play([startup()], said, admission=admission)
+    assert refused(play)[0] == "28000"
+    assert b"s3cret" not in play.to_target
+    assert b"md5" not in play.to_target
+
+
+def test_scram_without_its_binding_can_be_ruled_out() -> None:
+    admission = replace(TLS, require_auth=frozenset({"scram-sha-256-plus"}))
+    offered = wire.authentication(10, b"SCRAM-SHA-256\0\0")
+    assert refused(Play([startup()], [b"S", offered], admission=admission))[0] == "28000"
 
 
 @pytest.mark.parametrize("code", [2, 5, 6, 7, 9, 11, 12, 99])
@@ -387,8 +570,8 @@ def test_a_password_that_is_asked_for_and_not_known_is_said_plainly() -> None:
 
 
 def test_a_second_request_for_authentication_is_refused() -> None:
-    play = Play([startup()], [wire.authentication(5, b"salt"), wire.authentication(3)])
-    assert refused(play)[0] == "08P01"
+    asks = [b"S", wire.authentication(5, b"salt"), wire.authentication(3)]
+    assert refused(Play([startup()], asks, admission=TLS))[0] == "08P01"
 
 
 SASL = wire.authentication(10, b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0")
@@ -541,7 +724,8 @@ FRAMES = st.one_of(
 )
 
 
-@settings(max_examples=3_000, deadline=None)
+@pytest.mark.timeout(3600 if os.environ.get("HOOP_LONG") else 300)
+@settings(max_examples=100_000 if os.environ.get("HOOP_LONG") else 3_000, deadline=None)
 @given(
     st.lists(st.one_of(PACKETS, PROOFS), min_size=1, max_size=4),
     st.lists(FRAMES, max_size=6),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from hoopcore.masking import Bound, Masking
@@ -27,6 +29,26 @@ READS = Reading((Statement(frozenset({Effect.READ})),))
 COVERED = Reading((Statement(frozenset({Effect.READ}), frozenset({Touch(PEOPLE, Effect.READ)})),))
 SETS = Reading((Statement(frozenset({Effect.SET})),))
 READY = wire.ready_for_query()
+
+
+def test_what_came_before_a_broken_frame_still_reaches_the_client_masked() -> None:
+    bound = Masking.load(MASKS).bind(CATALOG)
+    script = Script(bound)
+    script.client(wire.query(b"select id, ssn from people"), COVERED)
+    row = wire.frame(wire.DATA_ROW, b"\0\2\0\0\0\1" + b"7" + b"\0\0\0\4" + b"1234")
+    described = wire.frame(
+        wire.ROW_DESCRIPTION,
+        b"\0\2"
+        + b"id\0" + struct.pack(">IhIhih", 20000, 1, 23, 4, -1, 0)
+        + b"ssn\0" + struct.pack(">IhIhih", 20000, 2, 25, -1, -1, 0),
+    )  # fmt: skip
+    with pytest.raises(ProtocolError):
+        script.target(described + row + row + b"?\0\0\0\4")
+    last = script.take(script.stream.end("08P01", "no"))
+    assert script.to_client.startswith(described + row.replace(b"1234", b"****") * 2 + b"E")
+    assert b"1234" not in script.to_client
+    assert not script.take(script.stream.end("08P01", "no")).to_client
+    assert last.to_client
 
 
 class Script:

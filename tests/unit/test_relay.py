@@ -112,6 +112,9 @@ class FakeRecorder:
         self.events += events
         return self.waits
 
+    def append_later(self, *events: Event) -> None:
+        self.append(*events)
+
 
 @dataclass
 class Bench:

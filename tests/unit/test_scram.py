@@ -173,3 +173,11 @@ def test_the_end_point_is_hashed_as_the_certificate_was_signed() -> None:
 def test_where_the_rfc_names_no_hash_there_is_no_end_point() -> None:
     assert scram.end_point(certificate(ed25519.Ed25519PrivateKey.generate())) is None
     assert scram.end_point(b"not a certificate") is None
+
+
+def test_a_verifier_is_written_as_postgresql_keeps_it() -> None:
+    verifier = scram.make_verifier("pencil", b"salt" * 4)
+    assert verifier.text.startswith("SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$")
+    stored, _, server = verifier.text.rpartition("$")[2].partition(":")
+    assert base64.b64decode(stored) == verifier.stored_key
+    assert base64.b64decode(server) == verifier.server_key

@@ -25,10 +25,12 @@ from hoopagent.store import Store, StoreAway
 from hoopcore.model import (
     EVERYTHING,
     SECOND,
+    ApprovalRule,
     Grant,
     GrantState,
     Kind,
     Principal,
+    Request,
     Session,
     Time,
 )
@@ -67,6 +69,10 @@ class FakeStore:
         if self.trouble is not None:
             raise self.trouble
         return [grant for grant in self.held.values() if grant.state is GrantState.ACTIVE]
+
+    async def request(self, id: str) -> Request | None:
+        rule = ApprovalRule("any", frozenset())
+        return Request(id, ANA.id, "db", EVERYTHING, "", 1, 0, 1, rule, "1")
 
     async def grant(self, id: str) -> Grant | None:
         return self.held.get(id)

@@ -61,6 +61,7 @@ class PassThrough:
     cancels: list[tuple[Cancel, int | None]] = field(default_factory=list)
     open: list[LoggedIn] = field(default_factory=list)
     ended: int = 0
+    more: dict[str, Any] = field(default_factory=dict)  # of the Admission
 
     async def admit(self, caller: Caller, step: Admit) -> Admitted:
         self.admitted.append((caller, step))
@@ -72,8 +73,11 @@ class PassThrough:
             user=self.user,
             password=self.password,
             tls=connect.wants_tls(self.place),
+            verified=connect.is_verified(self.place),
+            hosts=1 + len(self.place.others),
             label="hoop:ann:s-1 ",
-            client_secret=next(self.secrets).to_bytes(4, "big"),
+            client_secret=next(self.secrets).to_bytes(4, "big") * 8,
+            **self.more,
         )
         return Admitted(admission, self.place)
 

@@ -9,17 +9,18 @@ import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg
 import pytest
 
 from hoopagent.catalog import CatalogUnread, read_catalog
 from hoopagent.config import Tls
-from hoopagent.connect import Place
+from hoopagent.connect import Place, is_verified, wants_tls
 from hoopcli.demo.postgres import Postgres
 from hoopcore.masking import Bound, Column, Masking
 from hoopcore.protocols.postgres.rows import mask_rows
+from hoopcore.protocols.postgres.target_login import Credential
 from hoopcore.sql.catalog import Catalog, Table
 from hoopcore.sql.postgres import read
 from hoopcore.statement import Relation
@@ -60,14 +61,14 @@ MASKS = "\n".join(
 )
 
 
-def read_now(server: Postgres, **changed: object) -> Catalog:
-    arguments: dict[str, object] = {
-        "database": DATABASE,
-        "user": "postgres",
-        "password": server.password,
-    }
-    place = changed.pop("place", Place("shop", f"127.0.0.1:{server.port}", Tls(mode="off")))
-    return asyncio.run(read_catalog(place, **(arguments | changed)))  # type: ignore[arg-type]
+def read_now(server: Postgres, **changed: Any) -> Catalog:
+    off = Place("shop", f"127.0.0.1:{server.port}", Tls(mode="off"))
+    place, limit = changed.pop("place", off), changed.pop("limit", 15.0)
+    database = changed.pop("database", DATABASE)
+    known: dict[str, Any] = {"target": "shop", "user": "postgres", "password": server.password}
+    known |= {"tls": wants_tls(place), "verified": is_verified(place)}
+    credential = Credential(**(known | changed))
+    return asyncio.run(read_catalog(place, credential, database, limit))
 
 
 @pytest.fixture(scope="module", params=["postgres", "postgres15"])

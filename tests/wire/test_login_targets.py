@@ -87,6 +87,9 @@ def logged_in(door: RunningDoor, **wish: Any) -> Iterator[psycopg.Connection[tup
 def as_user(door: RunningDoor, user: str, password: str | None = "s3cret", **wish: Any) -> str:
     """Who the target says we are, through the door."""
     door.sessions.user, door.sessions.password = user, password
+    # Without TLS md5 is for who has said so.
+    allowed = {"md5", "none", "scram-sha-256"} if user == "md5" else set[str]()
+    door.sessions.more = {"require_auth": frozenset(allowed)}
     with logged_in(door, **wish) as connection:
         found = connection.execute("select current_user").fetchone()
         assert found is not None
@@ -99,6 +102,12 @@ def as_user(door: RunningDoor, user: str, password: str | None = "s3cret", **wis
 @pytest.mark.parametrize("user", ["md5", "scram", "trusted", "quick"])
 def test_the_agent_signs_in_by_itself(door: RunningDoor, user: str) -> None:
     assert as_user(door, user) == user
+
+
+def test_md5_in_clear_is_for_who_allows_it(door: RunningDoor) -> None:
+    door.sessions.user, door.sessions.password, door.sessions.more = "md5", "s3cret", {}
+    with pytest.raises(psycopg.OperationalError, match="where require_auth allows it"):
+        logged_in(door).__enter__()
 
 
 def test_names_and_passwords_are_not_only_ascii(door: RunningDoor) -> None:
@@ -332,8 +341,13 @@ def test_a_server_without_tls_hears_nothing(door: RunningDoor, server: Postgres)
         door.sessions.place = before
 
 
-def test_a_password_in_clear_goes_over_tls(tls_door: RunningDoor) -> None:
+def test_a_password_in_clear_goes_over_verified_tls_only(tls_door: RunningDoor) -> None:
     assert as_user(tls_door, "clear") == "clear"
+    place = tls_door.sessions.place
+    unproved = place.tls.model_copy(update={"mode": "require"})
+    tls_door.sessions.place = Place("appdb", place.address, unproved)
+    with pytest.raises(psycopg.OperationalError, match="over TLS that proves nothing"):
+        as_user(tls_door, "clear")
 
 
 def test_a_cancel_goes_over_tls_where_the_target_has_it(tls_door: RunningDoor) -> None:

@@ -74,14 +74,33 @@ async def test_settings_that_are_not_known_make_a_text_unreadable() -> None:
     assert found.effects == {Effect.UNKNOWN}
 
 
-async def test_cache_is_bounded_in_entries_and_bytes() -> None:
+async def test_caches_are_bounded_in_entries_and_bytes() -> None:
     reader = Reader()
+    kept = (reader._shapes, reader._firsts, reader._texts)
     for number in range(5000):
-        await ask(reader, f"select {number}".encode())
-    assert len(reader._cache) <= 4096
-    for number in range(3000):
-        await ask(reader, f"select {number} -- {'x' * 1900}".encode())
-    assert sum(len(key[0]) for key in reader._cache) == reader._cached <= 4 << 20
+        await ask(reader, f"select {number} as a{number}, {'x' * (number % 7)!r}".encode())
+        await ask(reader, f"select a{number}, '{'x' * (number % 900)}', {number}".encode())
+        await ask(reader, f"select {number} -- {'x' * 900}".encode())
+    for cache in kept:
+        assert len(cache._found) <= 4096
+        assert sum(size for _, size in cache._found.values()) == cache._bytes <= 2 << 20
+
+
+async def test_text_of_a_known_shape_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader()
+    first = await ask(reader, b"select a from t where b = 'x' and c = 5")
+    monkeypatch.setattr("hoopagent.reader.read", None)
+    second = await ask(reader, b"select a from t where b = 'it''s longer' and c = 12")
+    assert second.statements is first.statements
+    assert [(x.start, x.stop) for x in second.literals] == [(26, 40), (49, 51)]
+    assert (await ask(reader, b"select a from t where b = 'y' and c = 6")) == first
+
+
+async def test_value_that_has_a_part_in_the_reading_is_read_each_time() -> None:
+    reader = Reader()
+    assert (await ask(reader, b"select set_config('a.b', 'x', true)")).statements[0].settings
+    role = await ask(reader, b"select set_config('role', 'x', true)")
+    assert Effect.ROLE in role.effects
 
 
 async def test_long_text_is_read_as_a_short_one_would_be(reader: Reader) -> None:

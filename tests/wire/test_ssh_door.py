@@ -19,6 +19,7 @@ import paramiko
 import pytest
 
 from hoopagent.doors import ssh as door_module
+from hoopagent.doors.crowd import Crowd
 from hoopcli.demo.oauth import Memory, Person
 from hoopcli.demo.provider import DemoProvider, running
 from tests.servers import missing
@@ -455,25 +456,24 @@ async def test_a_client_may_show_a_few_keys_only(gate: Gate) -> None:
             pass
 
 
-async def test_silent_connections_do_not_keep_others_out_for_ever(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(door_module, "MAX_STARTUPS", 3)
+async def test_silent_connections_do_not_keep_others_out(gate: Gate) -> None:
+    """Of too many of one address the oldest goes; their places are free when they are gone."""
+    crowd: Crowd[Any] = Crowd(6, 3, lambda one: one.drop())
+    gate.door.crowd = crowd
     host, port = gate.door.address
     silent = [await asyncio.open_connection(host, port) for _ in range(5)]
-    # The door itself ends those above its limit; the others hold a place until the grace is over.
-    for reader, _ in silent[3:]:
+    for reader, _ in silent[:2]:
         async with asyncio.timeout(5):
             await reader.read()
-    assert gate.door.waiting() == 3
+    assert len(crowd) == 3
+    async with connect(gate, "hoop-login", [fresh()]):
+        pass
     for _, writer in silent:
         writer.close()
         await writer.wait_closed()
     async with asyncio.timeout(5):
-        while gate.door.waiting():  # noqa: ASYNC110 - the door tells nobody when one leaves
+        while len(crowd):  # noqa: ASYNC110 - nobody is told when one leaves
             await asyncio.sleep(0.01)
-    async with connect(gate, "hoop-login", [fresh()]):
-        pass
 
 
 async def test_one_connection_may_have_so_many_lanes(

@@ -6,6 +6,7 @@ which uid is at the other end, and a token is good for the first uid that used i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from hoopagent.config import Config
+from hoopagent.doors.attempts import Attempts
 from hoopagent.errors import Refused
 from hoopagent.store import Store, StoreAway, Token
 from hoopcore.model import Principal, Time
@@ -58,6 +60,8 @@ class Agent:
     version: str
     config_now: Callable[[], Config]  # the config in force; a reload changes it
     endpoints: Any = None  # doors/local.py
+    wall: Callable[[], Time] = lambda: time.time_ns() // 1000  # what the clock on the wall says
+    attempts: Attempts | None = None  # None: nobody who fails has to wait
     parts: dict[str, Any] = field(default_factory=dict)  # use cases, by name
 
     @property
@@ -86,12 +90,28 @@ def peer_uid(request: Request) -> int | None:
     return int(client.host.removeprefix("uid:"))
 
 
+# What a guess gets.  A token that has expired, or was revoked, was no guess.
+_GUESSED = ("not_signed_in", "other_user")
+
+
 async def _who(request: Request) -> Principal:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     agent: Agent = request.app.state.agent
     if scheme.lower() != "bearer" or not token:
         raise Refused(401, "not_signed_in", "you are not signed in", "hoop login")
-    principal = await agent.identity.authenticate(token, peer_uid(request))
+    uid = peer_uid(request)
+    whose = f"uid {uid}"
+    # A channel of the SSH door has shown a certificate, so nobody guesses there.
+    attempts = agent.attempts if uid is not None else None
+    if attempts is not None and attempts.too_many(whose):
+        words = "too many sign-ins of this account have failed"
+        raise Refused(429, "too_many_attempts", words, "wait a minute")
+    try:
+        principal = await agent.identity.authenticate(token, uid)
+    except Refused as refused:
+        if attempts is not None and refused.error in _GUESSED:
+            attempts.failed(whose)
+        raise
     request.state.token = token
     return principal
 

@@ -1,6 +1,8 @@
 """Endpoints: where a client connects to be somebody on some target.
 
-Only on this machine: an endpoint is bound to the uid that asked for it.
+On the agent's own machine an endpoint is bound to the uid that asked for it.  Who asks over a
+channel of the SSH door makes none: the way in is a lane of the same SSH connection, and what is
+answered is only what the near end of that lane should know.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from hoopagent.api.context import Agent, Who, peer_uid
+from hoopagent.config import TargetSection
 from hoopagent.errors import Refused
 from hoopagent.means import target_of
 from hoopcore.access import access
-from hoopcore.model import Principal, rfc3339
+from hoopcore.model import Principal, Time, rfc3339
 
 # Seconds an endpoint outlives its last connection or its last sign of life.
 _LINGER = {"unix": 60, "tcp": 90}
@@ -28,7 +31,7 @@ class Wish(BaseModel):
 
     target: str = Field(max_length=63)
     database: str = Field("", max_length=63)
-    via: Literal["unix", "tcp"] = "unix"
+    via: Literal["unix", "tcp", "ssh"] = "unix"
 
 
 def router(agent: Agent) -> APIRouter:
@@ -37,49 +40,21 @@ def router(agent: Agent) -> APIRouter:
 
     @routes.post("")
     async def add(who: Who, wish: Wish, request: Request) -> dict[str, Any]:
-        uid = peer_uid(request)
-        if uid is None:
-            words = "endpoints are made on the agent's own machine"
-            raise Refused(409, "not_local", words, "ssh -L, with a certificate of `hoop login`")
-        section = agent.config.targets.get(wish.target)
-        if section is None:
-            raise Refused(404, "no_target", f'there is no target "{wish.target}"', "hoop targets")
-        if wish.database and wish.database not in section.databases:
-            words = f'"{wish.target}" has no database "{wish.database}"'
-            raise Refused(404, "no_database", words, f"it has: {', '.join(section.databases)}")
-        now = agent.clock()
-        grants = await agent.store.grants(principal=who.id, target=wish.target, live_at=now)
-        until = await agent.store.identity_until(who.id)
-        found = access(grants, who.id, target_of(wish.target, section), now, until)
-        if found is None:
-            words = f'you have no grant for "{wish.target}"'
-            hint = f'Ask for it:  hoop request {wish.target} --reason "..." --for 1h'
-            raise Refused(403, "no_grant", words, hint)
-        door = agent.endpoints
-        if sum(one.principal.id == who.id for one in door.endpoints()) >= _MOST:
-            words = f"you have {_MOST} endpoints open"
-            raise Refused(409, "too_many", words, "end a `hoop connect` first")
-        issued = door.add(
-            who,
-            wish.target,
-            uid=uid,
-            via=wish.via,
-            database=wish.database,
-            linger=_LINGER[wish.via],
-        )
-        unix = wish.via == "unix"
-        return {
-            "id": issued.endpoint.id,
+        section = _section(agent, wish)
+        told = {
             "target": wish.target,
-            "host": str(door.socket_dir) if unix else "127.0.0.1",
-            "port": 5432 if unix else door.port,
-            "user": issued.endpoint.id,
-            "password": issued.password,
             "database": wish.database or section.databases[0],
             "databases": list(section.databases),
-            "not_after": rfc3339(found.until),
-            "linger": _LINGER[wish.via],
+            "not_after": rfc3339(await _until(agent, who, wish.target, section)),
         }
+        uid = peer_uid(request)
+        if uid is None and wish.via != "ssh":
+            words = "endpoints are made on the agent's own machine"
+            raise Refused(409, "not_local", words, "ssh -L, with a certificate of `hoop login`")
+        if wish.via == "ssh":
+            return told
+        assert uid is not None
+        return told | _made(agent, who, wish, uid)
 
     def mine(who: Principal, id: str) -> None:
         endpoint = agent.endpoints.find(id)
@@ -99,3 +74,47 @@ def router(agent: Agent) -> APIRouter:
         return {}
 
     return routes
+
+
+def _section(agent: Agent, wish: Wish) -> TargetSection:
+    """What the configuration says of the target that is wished for."""
+    section = agent.config.targets.get(wish.target)
+    if section is None:
+        raise Refused(404, "no_target", f'there is no target "{wish.target}"', "hoop targets")
+    if wish.database and wish.database not in section.databases:
+        words = f'"{wish.target}" has no database "{wish.database}"'
+        raise Refused(404, "no_database", words, f"it has: {', '.join(section.databases)}")
+    return section
+
+
+async def _until(agent: Agent, who: Principal, target: str, section: TargetSection) -> Time:
+    """When their access ends; Refused where they have none."""
+    now = agent.clock()
+    grants = await agent.store.grants(principal=who.id, target=target, live_at=now)
+    until = await agent.store.identity_until(who.id)
+    found = access(grants, who.id, target_of(target, section), now, until)
+    if found is None:
+        words = f'you have no grant for "{target}"'
+        hint = f'Ask for it:  hoop request {target} --reason "..." --for 1h'
+        raise Refused(403, "no_grant", words, hint)
+    return found.until
+
+
+def _made(agent: Agent, who: Principal, wish: Wish, uid: int) -> dict[str, Any]:
+    """A new endpoint for this uid, and where it is."""
+    door = agent.endpoints
+    if not door.make_room(who.id, _MOST):
+        words = f"you have {_MOST} endpoints open, and each is in use or was opened just now"
+        raise Refused(409, "too_many", words, "end a `hoop connect` first, or wait a minute")
+    linger = _LINGER[wish.via]
+    made = {"uid": uid, "via": wish.via, "database": wish.database, "linger": linger}
+    issued = door.add(who, wish.target, **made)
+    unix = wish.via == "unix"
+    return {
+        "id": issued.endpoint.id,
+        "host": str(door.socket_dir) if unix else "127.0.0.1",
+        "port": 5432 if unix else door.port,
+        "user": issued.endpoint.id,
+        "password": issued.password,
+        "linger": linger,
+    }

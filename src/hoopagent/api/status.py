@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from hoopagent.api.context import Agent, Who
+from hoopcore import versions
 from hoopcore.model import rfc3339
 
 
@@ -21,6 +22,7 @@ def router(agent: Agent) -> APIRouter:
         return {
             "agent": agent.config.agent.ssh,
             "version": agent.version,
+            "api": str(versions.ours()),
             "policy_version": agent.config.version,
             "now": rfc3339(agent.clock()),
             "principal": {
@@ -28,6 +30,7 @@ def router(agent: Agent) -> APIRouter:
                 "name": who.name,
                 "email": who.email,
                 "kind": who.kind.value,
+                "owner": who.owner,
                 "groups": sorted(who.groups),
                 "roles": sorted(agent.roles(who)),
             },

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+import msgspec
+
 from hoopagent.doors.login import Caller, Identified
 from hoopcore.model import SECOND, Principal, Time, new_id
 from hoopcore.protocols.postgres.login import not_let_in
@@ -22,6 +24,9 @@ _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 # 22 of 62 letters are 130 bits.
 _LENGTH = 22
+
+# Seconds in which the client of a new endpoint, or one that connects again, may take its time.
+_NEW = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,11 @@ class _Lease:
     verifier: Verifier | None
     touched: Time
     connections: int = 0
+
+
+class _Written(msgspec.Struct):
+    leases: dict[str, _Lease]
+    mock_key: bytes
 
 
 def make_password(random: Callable[[int], bytes]) -> str:
@@ -112,12 +122,53 @@ class Endpoints:
             del self._leases[endpoint.id]
         return ended
 
+    def make_room(self, principal: str, most: int) -> bool:
+        """Whether this principal may have one more endpoint, of at most so many.
+
+        A script of many short connections leaves each endpoint behind for its linger; of those the
+        oldest goes first.  One that is in use, new, or kept by a client of TCP is never taken away.
+        """
+        theirs = [
+            lease for lease in self._leases.values() if lease.endpoint.principal.id == principal
+        ]
+        if len(theirs) < most:
+            return True
+        before = self._clock() - _NEW * SECOND
+        over = [
+            lease
+            for lease in theirs
+            if not lease.connections and lease.endpoint.via == "unix" and lease.touched < before
+        ]
+        if not over:
+            return False
+        del self._leases[min(over, key=lambda lease: lease.touched).endpoint.id]
+        return True
+
     def used(self, id: str, change: Literal[1, -1]) -> None:
         """A connection through it was opened, or closed."""
         lease = self._leases.get(id)
         if lease is not None:
             lease.connections += change
             lease.touched = self._clock()
+
+    # --- from one agent to the next -----------------------------------------------------------
+
+    def written(self) -> bytes:
+        """All of it, for the next agent alone: it holds what passwords are checked with."""
+        return msgspec.json.encode({"leases": self._leases, "mock_key": self._mock_key})
+
+    def adopt(self, written: bytes) -> dict[str, int]:
+        """Takes over what another agent has ``written``; how many connections each has there.
+
+        Whoever guesses names is answered as before, or the change would tell which there are.
+        """
+        found = msgspec.json.decode(written, type=_Written)
+        now = self._clock()
+        for id, lease in found.leases.items():
+            lease.touched = now
+            self._leases[id] = lease
+        self._mock_key = found.mock_key
+        return {id: lease.connections for id, lease in found.leases.items() if lease.connections}
 
     # --- who may come in ----------------------------------------------------------------------
 

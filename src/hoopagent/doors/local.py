@@ -5,7 +5,7 @@ clients that know no sockets take the loopback port and a password.  Either way 
 the id of an endpoint (``endpoints``), and who is let in goes on to ``login.greet``.
 
 Strangers can connect to both.  They may hold so many places and so long, no more, and the one
-with the most places loses the first.
+with the most places loses the first (``crowd``); who fails too often has to wait (``attempts``).
 """
 
 from __future__ import annotations
@@ -13,26 +13,23 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import structlog
 
+from hoopagent.doors.attempts import Attempts
+from hoopagent.doors.crowd import EACH, MOST, Crowd
 from hoopagent.doors.endpoints import Endpoint, Endpoints, Issued, Via
-from hoopagent.doors.login import LIMIT, Caller, Identification, Sessions, greet
-from hoopagent.doors.sockets import (
-    BACKLOG,
-    DoorTaken,
-    UnixSocket,
-    listen_tcp,
-    listen_unix,
-    peer_of,
-)
+from hoopagent.doors.login import LIMIT, Caller, Identification, Identified, Sessions, greet
+from hoopagent.doors.peers import Peer, on_tcp, on_unix
+from hoopagent.doors.sockets import BACKLOG, DoorTaken, UnixSocket, listen_tcp, listen_unix
 from hoopagent.lane import Lane
 from hoopcore.model import Principal, Time
-from hoopcore.protocols.postgres.login import not_let_in
+from hoopcore.protocols.postgres.login import fatal, not_let_in
+from hoopcore.stream import LoginRefused
 
 __all__ = ["DoorTaken", "Endpoint", "Issued", "LocalDoor"]
 
@@ -44,8 +41,8 @@ log = structlog.get_logger()
 class LocalDoor:
     """Both listeners and the endpoints behind them.
 
-    ``unproved`` is how many connections may be in their handshake at once, ``limit`` how many
-    seconds one may take.
+    ``unproved`` is how many connections may be in their handshake at once, ``unproved_each`` how
+    many of one uid, ``limit`` how many seconds one may take.
     """
 
     def __init__(
@@ -56,42 +53,75 @@ class LocalDoor:
         tcp: str = "127.0.0.1:0",
         clock: Callable[[], Time],
         random: Callable[[int], bytes] = os.urandom,
-        unproved: int = 100,
+        unproved: int = MOST,
+        unproved_each: int = EACH,
         limit: float = LIMIT,
+        attempts: Attempts | None = None,
+        unproved_by: Callable[[str], None] | None = None,
     ) -> None:
+        """``unproved_by`` hears who could not prove an endpoint: ``uid N`` or an address.
+
+        Without ``attempts`` nobody who fails has to wait.
+        """
         self.socket_dir = run / "pg"
         self.port = 0  # the loopback port, known once the door is open
         self._sessions = sessions
         self._tcp = tcp
         self._random = random
-        self._unproved = unproved
         self._limit = limit
+        self._attempts = attempts
+        self._unproved_by = unproved_by
         self._endpoints = Endpoints(clock, random)
-        # Who is in the handshake, oldest first, and whose: a uid, or "tcp".
-        self._handshakes: dict[Lane, str] = {}
+        self._handshakes = Crowd[Lane](unproved, unproved_each, _drop)
         self._group: asyncio.TaskGroup | None = None
         self._servers: list[asyncio.Server] = []
+        self._released: Callable[[str], None] | None = None
+        self.serving = 0  # connections from their first byte to their end
         self._unix: UnixSocket | None = None
 
-    async def open(self, group: asyncio.TaskGroup) -> None:
+    async def open(
+        self,
+        group: asyncio.TaskGroup,
+        unix: UnixSocket | None = None,
+        plain: socket.socket | None = None,
+    ) -> None:
         """Listens on both, or raises DoorTaken and listens on none.
 
-        Connections live in the group's tasks, one each.
+        Connections live in the group's tasks, one each.  A socket that is given listens already.
         """
         self._group = group
         loop = asyncio.get_running_loop()
-        plain = listen_tcp(self._tcp)
+        plain = plain or listen_tcp(self._tcp)
         try:
-            self._unix = listen_unix(self.socket_dir, SOCKET, self._random(16))
+            self._unix = unix or listen_unix(self.socket_dir, SOCKET, self._random(16))
         except BaseException:
             plain.close()
             raise
         self.port = plain.getsockname()[1]
-        unix = await loop.create_unix_server(
+        local = await loop.create_unix_server(
             partial(Lane, self._met_on_unix), sock=self._unix.socket, backlog=BACKLOG
         )
         tcp = await loop.create_server(partial(Lane, self._met_on_tcp), sock=plain, backlog=BACKLOG)
-        self._servers = [unix, tcp]
+        self._servers = [local, tcp]
+
+    def sockets(self) -> tuple[UnixSocket, socket.socket]:
+        """Copies of what it listens on: they listen on when the door stops accepting."""
+        assert self._unix is not None, "only an open door has sockets"
+        unix, plain = (
+            socket.socket(fileno=os.dup(one.fileno()))
+            for server in self._servers
+            for one in server.sockets
+        )
+        return replace(self._unix, socket=unix, lock=os.dup(self._unix.lock)), plain
+
+    def stop_accepting(self) -> None:
+        """Takes nobody in any more; who is in, or in the handshake, stays.  Its files stay too."""
+        for server in self._servers:
+            server.close()
+        self._servers = []
+        if self._unix is not None:
+            os.close(self._unix.lock)
+            self._unix = None
 
     async def close(self) -> None:
         """Stops listening and drops who is still in the handshake; sessions go on."""
@@ -102,7 +132,7 @@ class LocalDoor:
         if self._unix is not None:
             self._unix.remove()
             self._unix = None
-        for lane in list(self._handshakes):
+        for lane in self._handshakes.all():
             lane.transport.abort()
 
     # --- endpoints ----------------------------------------------------------------------------
@@ -130,6 +160,10 @@ class LocalDoor:
     def endpoints(self) -> list[Endpoint]:
         return self._endpoints.all()
 
+    def make_room(self, principal: str, most: int) -> bool:
+        """Whether this principal may have one more endpoint, of at most so many."""
+        return self._endpoints.make_room(principal, most)
+
     def keep(self, id: str) -> bool:
         """A sign of life; False where the endpoint has ended."""
         return self._endpoints.keep(id)
@@ -149,67 +183,112 @@ class LocalDoor:
         ended = self._endpoints.sweep(now)
         for endpoint in ended:
             log.info("endpoint.ended", endpoint=endpoint.id)
+        if dropped := self._handshakes.dropped():
+            log.warning("door.full", door="local", dropped=dropped)
         return ended
+
+    # --- from one agent to the next -----------------------------------------------------------
+
+    def handed_on(self, released: Callable[[str], None]) -> bytes:
+        """All endpoints, for the next agent's ``adopt``.
+
+        From now on ``released`` hears of each connection through one of them that ends here.
+        """
+        self._released = released
+        return self._endpoints.written()
+
+    def kept_after_all(self) -> None:
+        """The next agent did not come."""
+        self._released = None
+
+    def adopt(self, written: bytes) -> dict[str, int]:
+        """The endpoints of the agent that ran before, and how many use each of them there."""
+        return self._endpoints.adopt(written)
+
+    def released(self, endpoint: str) -> None:
+        """One connection through it has ended, here or at an agent that ran before."""
+        self._endpoints.used(endpoint, -1)
+        if self._released is not None:
+            self._released(endpoint)
 
     # --- connections --------------------------------------------------------------------------
 
     def _met_on_unix(self, lane: Lane) -> None:
-        peer = _peer(lane)
+        peer = on_unix(lane.transport)
         if peer is None:
             log.warning("door.peer_unknown")
             lane.transport.abort()
             return
-        uid, pid = peer
-        origin = f"unix uid {uid} pid {pid}" if pid else f"unix uid {uid}"
-        identify = partial(self._endpoints.by_uid, uid=uid, origin=origin)
-        self._welcome(lane, identify, str(uid), uid)
+        assert peer.uid is not None
+        identify = partial(self._endpoints.by_uid, uid=peer.uid, origin=peer.origin)
+        self._welcome(lane, identify, peer)
 
     def _met_on_tcp(self, lane: Lane) -> None:
-        host, port, *_ = lane.transport.get_extra_info("peername") or ("unknown", 0)
-        identify = partial(self._endpoints.by_password, origin=f"{host}:{port}")
-        self._welcome(lane, identify, "tcp", None)
+        peer = on_tcp(lane.transport)
+        self._welcome(lane, partial(self._by_password, peer), peer)
 
-    def _welcome(self, lane: Lane, identify: Identification, whose: str, uid: int | None) -> None:
+    def _by_password(self, peer: Peer, id: str) -> Identified:
+        """By the password, and where the kernel tells the uid, by that too.
+
+        Somebody else's client is asked for the password all the same, and let in by none.
+        """
+        found = self._endpoints.by_password(id, origin=peer.origin)
+        if found.caller is not None and peer.uid not in (None, found.caller.uid):
+            return Identified(None, found.verifier)
+        return found
+
+    def _welcome(self, lane: Lane, identify: Identification, peer: Peer) -> None:
         if self._group is None:
             lane.transport.abort()
             return
-        if len(self._handshakes) >= self._unproved:
-            self._drop_one()
-        self._handshakes[lane] = whose
-        self._group.create_task(self._serve(lane, identify, uid))
+        if self._attempts is not None and self._attempts.too_many(peer.whose):
+            identify = _have_to_wait
+        self._handshakes.enter(lane, peer.whose)
+        self._group.create_task(self._serve(lane, identify, peer))
 
-    def _drop_one(self) -> None:
-        """The oldest handshake of whoever has the most: a flood hurts only its own uid."""
-        ((most, _),) = Counter(self._handshakes.values()).most_common(1)
-        oldest = next(lane for lane, whose in self._handshakes.items() if whose == most)
-        del self._handshakes[oldest]
-        log.warning("door.full", dropped=most)
-        oldest.transport.abort()
+    def _failed(self, peer: Peer) -> None:
+        if self._attempts is not None:
+            self._attempts.failed(peer.whose)
+        if self._unproved_by is not None:
+            self._unproved_by(peer.whose)
 
-    async def _serve(self, lane: Lane, identify: Identification, uid: int | None) -> None:
+    async def _serve(self, lane: Lane, identify: Identification, peer: Peer) -> None:
         used: list[str] = []
 
         def proved(caller: Caller) -> None:
             # An endpoint may have ended while its client was proving the password.
             if self._endpoints.find(caller.endpoint) is None:
                 raise not_let_in()
-            self._handshakes.pop(lane, None)
+            self._handshakes.leave(lane)
             self._endpoints.used(caller.endpoint, 1)
             used.append(caller.endpoint)
 
+        self.serving += 1
         try:
-            await greet(lane, identify, self._sessions, uid=uid, limit=self._limit, proved=proved)
+            await greet(
+                lane,
+                identify,
+                self._sessions,
+                uid=peer.uid,
+                limit=self._limit,
+                proved=proved,
+                unproved=partial(self._failed, peer),
+            )
         finally:
-            self._handshakes.pop(lane, None)
+            self.serving -= 1
+            self._handshakes.leave(lane)
             for endpoint in used:
-                self._endpoints.used(endpoint, -1)
+                self.released(endpoint)
 
 
-def _peer(lane: Lane) -> tuple[int, int] | None:
-    """The peer's uid and pid.  uvloop's own socket object answers no questions; its number does."""
-    found = lane.transport.get_extra_info("socket")
-    try:
-        with socket.socket(fileno=os.dup(found.fileno())) as connection:
-            return peer_of(connection)
-    except OSError:
-        return None
+def _have_to_wait(_: str) -> Identified:
+    """In place of an identification: who has failed too often is not even asked."""
+    words = "too many sign-ins from here have failed"
+    raise LoginRefused("53300", words, "Wait a minute. Open a new endpoint: hoop connect TARGET")
+
+
+def _drop(lane: Lane) -> None:
+    """There are too many who have not said who they are, and this one has waited longest."""
+    words = "too many connections have not signed in yet"
+    lane.write(fatal(LoginRefused("53300", words, "Try again in a moment.")))
+    lane.close()

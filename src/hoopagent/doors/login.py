@@ -16,7 +16,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 import structlog
@@ -45,6 +45,8 @@ from hoopcore.stream import (
 )
 
 LIMIT = 30.0
+
+NOT_LET_IN = not_let_in().code
 
 log = structlog.get_logger()
 
@@ -135,11 +137,13 @@ async def greet(
     limit: float = LIMIT,
     client_tls: ssl.SSLContext | None = None,
     proved: Callable[[Caller], None] | None = None,
+    unproved: Callable[[], None] | None = None,
 ) -> None:
     """The whole life of one client connection.  Raises nothing but CancelledError.
 
     ``uid`` and ``principal`` are what the door knows of a client that only cancels.  ``proved`` is
-    called when the client has shown who it is, and may raise LoginRefused.
+    called when the client has shown who it is, and may raise LoginRefused; ``unproved`` when it
+    could not.
     """
     greeting = Greeting(lane, identify, sessions, client_tls, proved)
     try:
@@ -151,6 +155,8 @@ async def greet(
                 await sessions.cancel(result, uid, principal)
         else:
             log.info("login.closed", why=result.why, uid=uid, principal=principal)
+            if unproved is not None and result.code == NOT_LET_IN:
+                unproved()
     except TargetUnreachable as error:
         log.warning("cancel.unreachable", why=str(error))
     except TimeoutError:
@@ -183,6 +189,7 @@ class Greeting:
         self._proved = proved
         self._caller: Caller | None = None
         self._admitted: Admitted | None = None
+        self._host = 0  # which one of the target's is tried
 
     async def until_opened(self, limit: float) -> LoggedIn | Cancel | Closed:
         """The login's result; ``Closed`` too when the time is over or the client leaves.
@@ -196,7 +203,9 @@ class Greeting:
                 assert self._caller is not None
                 assert self._admitted is not None
                 assert self.target is not None
-                return LoggedIn(self._caller, self._admitted, result, self.client, self.target)
+                # From here on the target is the host that the session is on.
+                admitted = replace(self._admitted, place=self._place())
+                return LoggedIn(self._caller, admitted, result, self.client, self.target)
             if isinstance(result, Closed):
                 why = result.why
         except BaseException:
@@ -265,11 +274,18 @@ class Greeting:
                 return self._identify_as(user)
             case Admit():
                 return await self._admit(step)
-            case Connect():
-                self.target = await connect.reach(self._place())
+            case Connect(host):
+                await self._connect(host)
                 return None
             case _:
                 raise AssertionError(f"unknown step {step}")
+
+    async def _connect(self, host: int) -> None:
+        if self.target is not None:
+            self.target.close()
+            self.target = None
+        self._host = host
+        self.target = await connect.reach(self._place())
 
     async def _read_target(self, size: int) -> bytes:
         try:
@@ -307,4 +323,4 @@ class Greeting:
 
     def _place(self) -> Place:
         assert self._admitted is not None, "a target is known after the admission"
-        return self._admitted.place
+        return self._admitted.place.at(self._host)

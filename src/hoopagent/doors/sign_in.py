@@ -4,7 +4,8 @@ The channel is what makes this more than a web form: SSH has shown the agent's h
 client and the client's key to us, and the certificate in the answer is for that key and no other.
 
 ``GET /.well-known/hoop`` says which provider to sign in with; ``POST /token`` exchanges its ID
-token (RFC 8693); ``POST /revoke`` ends an agent token (RFC 7009).
+token, or that of a workload (RFC 8693); ``POST /revoke`` ends the sign-in of an agent token
+(RFC 7009).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from asyncssh.stream import SSHServerStreamSession
 from hoopagent.errors import Refused
 from hoopagent.identity import Identity
 from hoopagent.store import StoreAway
+from hoopcore import versions
 from hoopcore.model import SECOND, rfc3339
 
 log = structlog.get_logger()
@@ -34,6 +36,7 @@ TIME_LIMIT = 30.0  # seconds from the subsystem's start to the answer
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105 - a name
+WORKLOAD_TOKEN = "urn:ietf:params:oauth:token-type:jwt"  # noqa: S105 - a name
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
 
 
@@ -52,6 +55,7 @@ class Asked:
     method: str
     path: str
     form: Mapping[str, list[str]]
+    speaks: versions.Speaks = versions.FIRST  # of the API, as the client says
 
 
 class _Wrong(Exception):
@@ -72,12 +76,14 @@ class SignIn(SSHServerStreamSession[bytes]):
         welcome: Welcome,
         key: asyncssh.SSHKey,
         closed: Callable[[], None],
+        peer: str = "",
     ) -> None:
         super().__init__(self._serve)
         self._identity = identity
         self._welcome = welcome
         self._key = key
         self._closed = closed
+        self._peer = peer
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed()
@@ -119,13 +125,17 @@ class SignIn(SSHServerStreamSession[bytes]):
         self, http: h11.Connection, stdin: asyncssh.SSHReader[bytes]
     ) -> tuple[int, dict[str, Any]]:
         try:
-            return 200, await self._do(await _asked(http, stdin))
+            asked = await _asked(http, stdin)
+            _check_version(asked)
+            return 200, await self._do(asked)
         except _Wrong as wrong:
             return wrong.status, {"error": wrong.error, "error_description": str(wrong)}
         except Refused as refused:
             error = "invalid_grant" if refused.status == 401 else "temporarily_unavailable"
             status = 400 if refused.status == 401 else 503
-            return status, {"error": error, "error_description": refused.message}
+            # RFC 6749 has no word for a token that was used; `hoop` asks for another one then.
+            told = {"error": error, "error_description": refused.message, "reason": refused.error}
+            return status, told
         except StoreAway:
             words = "the agent cannot reach its store"
             return 503, {"error": "temporarily_unavailable", "error_description": words}
@@ -145,11 +155,18 @@ class SignIn(SSHServerStreamSession[bytes]):
         """RFC 8693 2.1 and 2.2; nothing of it is optional here."""
         if _only(form, "grant_type") != EXCHANGE:
             raise _Wrong(400, "unsupported_grant_type", "only a token exchange is done here")
-        if _only(form, "subject_token_type") != ID_TOKEN:
-            raise _Wrong(400, "invalid_request", "only an ID token can be exchanged")
+        kind = _only(form, "subject_token_type")
+        if kind not in (ID_TOKEN, WORKLOAD_TOKEN):
+            raise _Wrong(400, "invalid_request", "only an ID token or a JWT can be exchanged")
         if form.get("requested_token_type", [ACCESS_TOKEN]) != [ACCESS_TOKEN]:
             raise _Wrong(400, "invalid_request", "only an access token is given")
-        signed = await self._identity.exchange(_only(form, "subject_token"), self._key)
+        signed = await self._identity.exchange(
+            _only(form, "subject_token"),
+            self._key,
+            workload=kind == WORKLOAD_TOKEN,
+            previous=_only(form, "previous") if "previous" in form else "",
+            peer=self._peer,
+        )
         principal = signed.principal
         return {
             "access_token": signed.token,
@@ -158,10 +175,12 @@ class SignIn(SSHServerStreamSession[bytes]):
             "expires_at": rfc3339(signed.expires // SECOND * SECOND),
             "identity_until": rfc3339(signed.identity_until // SECOND * SECOND),
             "ssh_certificate": signed.certificate,
+            "sign_in": signed.sign_in,
             "principal": {
                 "id": principal.id,
                 "name": principal.name,
                 "email": principal.email,
+                "kind": principal.kind.value,
                 "groups": sorted(principal.groups),
             },
         }
@@ -190,7 +209,16 @@ async def _asked(http: h11.Connection, stdin: asyncssh.SSHReader[bytes]) -> Aske
         form = parse_qs(body.decode("ascii"), strict_parsing=bool(body), max_num_fields=20)
     except ValueError:
         raise _Wrong(400, "invalid_request", "the body is not a form") from None
-    return Asked(head.method.decode("ascii"), head.target.decode("ascii"), form)
+    said = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
+    speaks = versions.Speaks.read(said.get(versions.HEADER.lower()))
+    return Asked(head.method.decode("ascii"), head.target.decode("ascii"), form, speaks)
+
+
+def _check_version(asked: Asked) -> None:
+    """Whoever speaks none of our versions is told so; a token can be ended all the same."""
+    problem = versions.apart(asked.speaks, versions.ours())
+    if problem is not None and asked.path != "/revoke":
+        raise _Wrong(426, "version", " \n".join(problem))
 
 
 def _only(form: Mapping[str, list[str]], name: str) -> str:
@@ -207,6 +235,7 @@ def _response(status: int, body: dict[str, Any]) -> list[h11.Event]:
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(content))),
         ("Cache-Control", "no-store"),
+        (versions.HEADER, str(versions.ours())),
         ("Connection", "close"),
     ]
     return [

@@ -16,19 +16,28 @@ asyncio Protocol, or raise Refused.  It then runs on a ``LaneTransport`` as it w
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import asyncssh
 import structlog
 
+from hoopagent.doors.attempts import Attempts
+from hoopagent.doors.certificates import OurCertificates
 from hoopagent.doors.channel import SubsystemLane, TcpLane
+from hoopagent.doors.crowd import EACH, MOST, Crowd
+from hoopagent.doors.peers import on_tcp
 from hoopagent.doors.sign_in import SignIn, Welcome
+from hoopagent.doors.ssh_algorithms import GCM, known_kex, show_chacha_where_needed
+from hoopagent.doors.ssh_packets import leave_out_ignores
 from hoopagent.errors import Refused
 from hoopagent.identity import Identity
 from hoopagent.keys import Keys
 from hoopagent.store import StoreAway
-from hoopcore.model import Principal, is_id
+from hoopcore.model import Principal
 
 __all__ = ["SshDoor", "Welcome"]
 
@@ -42,16 +51,9 @@ LOGIN = "hoop-login"
 LOGIN_GRACE = 30.0  # seconds from connect to signed in
 KEEPALIVE = 30  # seconds; a client that misses four is gone
 MAX_TRIES = 10  # keys a client may show; an ssh-agent full of them shows each
-MAX_STARTUPS = 64  # connections that have not signed in yet, all addresses together
+LOGIN_LIFE = 120.0  # seconds that one connection of hoop-login may be there
 MAX_LANES = 64  # channels of one connection
-
-# AES-GCM is twice as fast as chacha20 here, but SSH follows the client's order, and OpenSSH puts
-# chacha20 first.  So chacha20 is shown only to a client known to have no GCM (Debian's dropbear).
-GCM = (b"aes256-gcm@openssh.com", b"aes128-gcm@openssh.com")
-CHACHA = b"chacha20-poly1305@openssh.com"
-
-# No NIST curves and no finite-field groups; OpenSSH 9.2 has no ML-KEM, so curve25519 stays.
-KEX = ("mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org")
+MAX_CONNECTIONS = 64  # of one principal
 
 
 class SshDoor:
@@ -65,32 +67,60 @@ class SshDoor:
         welcome: Welcome,
         open_lane: OpenLane,
         open_api: OpenApi,
+        unproved: int = MOST,
+        unproved_each: int = EACH,
+        attempts: Attempts | None = None,
     ) -> None:
+        """``unproved``, and ``unproved_each`` of one address, may be in their handshake or signing
+        in.  Without ``attempts`` nobody who fails has to wait.
+        """
         self.keys = keys
         self.identity = identity
         self.welcome = welcome
         self.open_lane = open_lane
         self.open_api = open_api
+        self.attempts = attempts
+        self.crowd = Crowd[_Connection](unproved, unproved_each, _Connection.drop)
         self.connections: set[_Connection] = set()
-        self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._acceptors: list[asyncssh.SSHAcceptor] = []
 
     @property
     def address(self) -> tuple[str, int]:
         """Where it listens, once it does."""
-        assert self._acceptor is not None
-        host, port = self._acceptor.get_addresses()[0][:2]
+        host, port = self._acceptors[0].get_addresses()[0][:2]
         return host, port
 
-    async def start(self, address: str) -> None:
-        """Listens at ``host:port``; port 0 takes a free one.  OSError where it cannot."""
+    async def start(self, address: str, taken: Sequence[socket.socket] = ()) -> None:
+        """Listens at ``host:port``; port 0 takes a free one.  OSError where it cannot.
+
+        ``taken`` are sockets that listen already: those of the agent that ran before.
+        """
         host, _, port = address.rpartition(":")
-        self._acceptor = await asyncssh.listen(
-            host.strip("[]"),
-            int(port),
+        listen = self._listen()
+        if taken:
+            self._acceptors = [await listen(sock=one) for one in taken]
+        else:
+            self._acceptors = [await listen(host.strip("[]"), int(port))]
+        if self.disconnect not in self.identity.revoked:
+            self.identity.revoked.append(self.disconnect)
+            self.identity.ended.append(self.disconnect_sign_in)
+
+    def sockets(self) -> list[socket.socket]:
+        """Copies of what it listens on: they listen on when the door stops accepting."""
+        found = [one for acceptor in self._acceptors for one in acceptor.sockets]
+        return [socket.socket(fileno=os.dup(one.fileno())) for one in found]
+
+    def busy(self) -> bool:
+        """Whether somebody is signing in, or has a channel open."""
+        return any(not one.ready or one.has_lanes for one in self.connections)
+
+    def _listen(self) -> Callable[..., Awaitable[asyncssh.SSHAcceptor]]:
+        return partial(
+            asyncssh.listen,
             server_factory=lambda: _Connection(self),
             server_host_keys=[self.keys.host],
             config=None,
-            kex_algs=_known_kex(),
+            kex_algs=known_kex(),
             encryption_algs=[name.decode() for name in GCM],
             mac_algs=["hmac-sha2-256-etm@openssh.com"],  # unused beside GCM, but may not be empty
             signature_algs=["ssh-ed25519"],
@@ -111,7 +141,6 @@ class SshDoor:
             keepalive_interval=KEEPALIVE,
             keepalive_count_max=4,
         )
-        self.identity.revoked.append(self.disconnect)
 
     def disconnect(self, principal: str) -> None:
         """Ends each connection of a principal, lanes included."""
@@ -119,27 +148,38 @@ class SshDoor:
             if connection.principal == principal:
                 connection.end("signed out")
 
+    def disconnect_sign_in(self, sign_in: str) -> None:
+        """Ends each connection that was opened with a certificate of this sign-in."""
+        for connection in list(self.connections):
+            if sign_in and connection.sign_in == sign_in:
+                connection.end("signed out")
+
     def waiting(self) -> int:
         """How many connections have not signed in yet."""
         return sum(1 for connection in self.connections if not connection.ready)
 
+    def connections_of(self, principal: str) -> int:
+        """How many connections a principal has; 0 for nobody."""
+        return sum(one.principal == principal for one in self.connections) if principal else 0
+
     def stop_accepting(self) -> None:
-        if self._acceptor is not None:
-            self._acceptor.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
 
     async def close(self) -> None:
         """No listener, no connection and no lane is left when it returns."""
         self.stop_accepting()
         if self.disconnect in self.identity.revoked:
             self.identity.revoked.remove(self.disconnect)
+            self.identity.ended.remove(self.disconnect_sign_in)
         ending = list(self.connections)
         for connection in ending:
             connection.end("the agent stops")
         for connection in ending:
             await connection.wait_closed()
-        if self._acceptor is not None:
-            await self._acceptor.wait_closed()
-            self._acceptor = None
+        for acceptor in self._acceptors:
+            await acceptor.wait_closed()
+        self._acceptors = []
 
 
 class _Connection(asyncssh.SSHServer):
@@ -151,25 +191,51 @@ class _Connection(asyncssh.SSHServer):
         self._tries = 0
         self._shown: asyncssh.SSHKey | None = None  # shown last; proven only once `ready`
         self._lanes = 0
+        self._loop = asyncio.get_running_loop()
+        self._ending: asyncio.TimerHandle | None = None
         self.principal = ""  # set once it is proven, never for hoop-login
+        self.sign_in = ""  # the one its certificate is of
         self.ready = False
 
     # --- its life
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._conn = conn
-        host, port = conn.get_extra_info("peername")[:2]
+        # Who has gone again by now has no address any more.
+        host, port = (conn.get_extra_info("peername") or ("unknown", 0))[:2]
         self._peer = (str(host), int(port))
-        if self._door.waiting() >= MAX_STARTUPS:
-            conn.abort()
-            return
+        self._whose = on_tcp(conn).whose
         self._door.connections.add(self)
-        _show_chacha_where_needed(conn)
+        self._door.crowd.enter(self, self._whose)
+        attempts = self._door.attempts
+        if attempts is not None and attempts.too_many(self._whose):
+            # A moment later, behind our version: so the client can read it.
+            words = "too many sign-ins from here; wait a minute"
+            self._loop.call_soon(conn.disconnect, asyncssh.DISC_TOO_MANY_CONNECTIONS, words)
+        show_chacha_where_needed(conn)
+        leave_out_ignores(conn)
+
+    def drop(self) -> None:
+        """There are too many who have not said who they are, and this one has waited longest."""
+        self._conn.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._door.connections.discard(self)
+        self._door.crowd.leave(self)
+        if self._ending is not None:
+            self._ending.cancel()
         if self.ready:
             log.info("ssh.closed", principal=self.principal or LOGIN, peer=self._peer[0])
+            return
+        if self._conn.get_extra_info("client_version"):
+            self._failed()  # it had a handshake, which is work, and showed nothing that is good
+        if self._tries:
+            why = "none of the keys and certificates that were shown is good"
+            self._door.identity.refusals.note("ssh", why, who=self._user, peer=self._peer[0])
+
+    @property
+    def has_lanes(self) -> bool:
+        return self._lanes > 0
 
     def end(self, reason: str) -> None:
         self._conn.disconnect(asyncssh.DISC_BY_APPLICATION, reason)
@@ -186,7 +252,7 @@ class _Connection(asyncssh.SSHServer):
         if username == LOGIN:
             self._conn.set_authorized_keys(None)
         else:
-            ours = _OurCertificates(self._door.keys.user_ca, username, self._count)
+            ours = OurCertificates(self._door.keys.user_ca, username, self._count)
             self._conn.set_authorized_keys(ours)
         return True
 
@@ -207,10 +273,27 @@ class _Connection(asyncssh.SSHServer):
         if user != self._user or (user == LOGIN) != (self._shown is not None):
             self._conn.abort()
             return
-        if user != LOGIN:
+        if self._conn.get_certificate_option("force-command") is not None:
+            self._conn.abort()  # we make no such certificate, and would not do as it says
+            return
+        if user == LOGIN:
+            # Any key does, so this one is a stranger still; and each sign-in is an attempt.
+            self._failed()
+            self._ending = self._loop.call_later(LOGIN_LIFE, self.end, "signing in took too long")
+        else:
+            self._door.crowd.leave(self)
             self.principal = user
+            self.sign_in = str(self._conn.get_key_option("sign-in", ""))
         self.ready = True
         log.info("ssh.opened", principal=self.principal or LOGIN, peer=self._peer[0])
+        if dropped := self._door.crowd.dropped():
+            log.warning("door.full", door="ssh", dropped=dropped)
+        if self._door.connections_of(self.principal) > MAX_CONNECTIONS:
+            self.end("you have too many connections open")
+
+    def _failed(self) -> None:
+        if self._door.attempts is not None:
+            self._door.attempts.failed(self._whose)
 
     def _count(self) -> None:
         self._tries += 1
@@ -226,7 +309,8 @@ class _Connection(asyncssh.SSHServer):
             return self._api_channel()
         if self.ready and self._shown is not None and self._take_place():
             door = self._door
-            return SignIn(door.identity, door.welcome, self._shown, self._give_place)
+            peer = self._peer[0]
+            return SignIn(door.identity, door.welcome, self._shown, self._give_place, peer)
         return False
 
     def connection_requested(
@@ -252,7 +336,8 @@ class _Connection(asyncssh.SSHServer):
     async def _signed_in(self) -> Principal:
         """The principal as the store knows it now, not as it was when the connection opened."""
         try:
-            who = await self._door.identity.signed_in(self.principal)
+            # A certificate of before sign-ins had ids names none; it ends within the hour.
+            who = await self._door.identity.signed_in(self.principal, self.sign_in or None)
         except StoreAway as problem:
             raise _prohibited("the agent cannot reach its store") from problem
         if who is None:
@@ -281,63 +366,5 @@ class _Connection(asyncssh.SSHServer):
         self._lanes -= 1
 
 
-class _OurCertificates(asyncssh.SSHAuthorizedKeys):
-    """Which certificate is good for one user name: of our CA, and naming it and nobody else.
-
-    asyncssh then checks the rest: kind, times, the CA's signature, and the client's own.
-    """
-
-    def __init__(self, ca: asyncssh.SSHKey, username: str, count: Callable[[], None]) -> None:
-        super().__init__()
-        self._ca = ca.public_data
-        self._username = username
-        self._count = count
-
-    def validate(
-        self,
-        key: asyncssh.SSHKey,
-        client_host: str,
-        client_addr: str,
-        cert_principals: Sequence[str] | None = None,
-        ca: bool = False,
-    ) -> dict[str, Any] | None:
-        """No options where it is good, None where it is not.  A plain key never is."""
-        if not ca:
-            return None
-        self._count()
-        # A certificate that names nobody would be good for every user name.
-        named = list(cert_principals or ()) == [self._username] and is_id(self._username)
-        return {} if named and key.public_data == self._ca else None
-
-    def validate_x509(self, *_: Any) -> Any:
-        raise asyncssh.PermissionDenied("X.509 is not used here")
-
-
 def _prohibited(words: str) -> asyncssh.ChannelOpenError:
     return asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, words)
-
-
-def _known_kex() -> list[str]:
-    """Those of ``KEX`` that this installation of asyncssh has; ML-KEM needs a recent one."""
-    from asyncssh.kex import get_kex_algs
-
-    known = {name.decode() for name in get_kex_algs()}
-    return [name for name in KEX if name in known]
-
-
-def _show_chacha_where_needed(conn: asyncssh.SSHServerConnection) -> None:
-    """Adds chacha20 to what one client is shown, if its version says that it has no GCM.
-
-    asyncssh has no call for this.  It sends its lists right after the client's version has come,
-    so that is the moment; without these two names of its inside the list stays as it was.
-    """
-    send = getattr(conn, "_send_kexinit", None)
-    if send is None or not hasattr(conn, "_enc_algs"):
-        return
-
-    def send_kexinit() -> None:
-        if "dropbear" in str(conn.get_extra_info("client_version", "")).lower():
-            conn._enc_algs = [*GCM, CHACHA]
-        send()
-
-    setattr(conn, "_send_kexinit", send_kexinit)  # noqa: B010 - mypy forbids the plain form

@@ -61,6 +61,7 @@ class Token:
     key: str  # fingerprint of the SSH key that proved itself when it was issued
     uid: int | None = None  # of the first local process that used it; nobody else may
     revoked: bool = False
+    sign_in: str = ""  # id of the sign-in it belongs to; a renewal belongs to the one it renews
 
 
 class Store(Protocol):
@@ -86,8 +87,15 @@ class Store(Protocol):
 
     async def revoke_token(self, hash: str) -> bool: ...
     async def revoke_tokens_of(self, principal: str) -> int: ...
-    async def identity_until(self, principal: str) -> Time:
-        """The latest identity_until of its tokens that are not revoked; 0 where there is none."""
+    async def revoke_sign_in(self, sign_in: str, but: Sequence[str] = ()) -> int:
+        """How many of its tokens that ended; those with a hash in ``but`` stay."""
+        ...
+
+    async def identity_until(self, principal: str, sign_in: str | None = None) -> Time:
+        """The latest identity_until of its tokens that are not revoked; 0 where there is none.
+
+        With ``sign_in``, of the tokens of that sign-in alone.
+        """
         ...
 
     # --- requests, votes, grants

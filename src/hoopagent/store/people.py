@@ -46,6 +46,7 @@ class People:
             "issuer": rows.plain(principal.issuer),
             "subject": rows.plain(principal.subject),
             "email": rows.plain(principal.email),
+            "owner": rows.plain(principal.owner),
             "seen": now,
         }
         groups = sorted({rows.plain(group) for group in principal.groups})
@@ -173,15 +174,30 @@ class People:
 
         return await self._database.write(work)
 
-    async def identity_until(self, principal: str) -> Time:
-        async def work(connection: AsyncConnection) -> Time:
-            latest: Time | None = (
-                await connection.execute(
-                    select(func.max(tokens.c.identity_until)).where(
-                        tokens.c.principal == principal, tokens.c.revoked.is_(False)
-                    )
+    async def revoke_sign_in(self, sign_in: str, but: Sequence[str] = ()) -> int:
+        async def work(connection: AsyncConnection) -> int:
+            revoked = await connection.execute(
+                update(tokens)
+                .where(
+                    tokens.c.sign_in == sign_in,
+                    tokens.c.revoked.is_(False),
+                    tokens.c.hash.not_in(list(but)),
                 )
-            ).scalar_one()
+                .values(revoked=True)
+            )
+            return revoked.rowcount
+
+        return await self._database.write(work)
+
+    async def identity_until(self, principal: str, sign_in: str | None = None) -> Time:
+        question = select(func.max(tokens.c.identity_until)).where(
+            tokens.c.principal == principal, tokens.c.revoked.is_(False)
+        )
+        if sign_in is not None:
+            question = question.where(tokens.c.sign_in == sign_in)
+
+        async def work(connection: AsyncConnection) -> Time:
+            latest: Time | None = (await connection.execute(question)).scalar_one()
             return latest or 0
 
         return await self._database.read(work)

@@ -42,8 +42,10 @@ def _scope(text: str) -> Scope:
 
 def rule_text(rule: ApprovalRule) -> str:
     """The rule as it was, in JSON with its keys in order."""
+    role = {"database_role": rule.database_role} if rule.database_role else {}
     return json.dumps(
-        {
+        role
+        | {
             "approvers": sorted(rule.approvers),
             "max_duration": rule.max_duration,
             "name": rule.name,
@@ -56,13 +58,23 @@ def rule_text(rule: ApprovalRule) -> str:
 def _rule(text: str) -> ApprovalRule:
     kept = json.loads(text)
     return ApprovalRule(
-        kept["name"], frozenset(kept["approvers"]), kept["votes"], kept["max_duration"]
+        kept["name"],
+        frozenset(kept["approvers"]),
+        kept["votes"],
+        kept["max_duration"],
+        kept.get("database_role", ""),
     )
 
 
 def principal(row: RowMapping, groups: Sequence[str]) -> Principal:
     return Principal(
-        row["id"], Kind(row["kind"]), row["issuer"], row["subject"], row["email"], frozenset(groups)
+        row["id"],
+        Kind(row["kind"]),
+        row["issuer"],
+        row["subject"],
+        row["email"],
+        frozenset(groups),
+        row["owner"],
     )
 
 
@@ -76,6 +88,7 @@ def token_values(token: Token) -> Values:
         "key": token.key,
         "uid": token.uid,
         "revoked": token.revoked,
+        "sign_in": token.sign_in,
     }
 
 

@@ -53,6 +53,7 @@ principals = Table(
     Column("subject", Text, nullable=False),
     Column("email", Text, nullable=False),
     Column("seen", BigInteger, nullable=False),
+    Column("owner", Text, nullable=False, server_default=text("''")),
 )
 
 memberships = Table(
@@ -80,6 +81,7 @@ tokens = Table(
     Column("key", Text, nullable=False),
     Column("uid", BigInteger),
     Column("revoked", Boolean, nullable=False, server_default=text("false")),
+    Column("sign_in", Text, nullable=False, server_default=text("''"), index=True),
     Index("ix_tokens_principal", "principal"),
 )
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hoopcli import asking, completion_values, screen
+from hoopcli import about, asking, completion_values, screen
 from hoopcli.client import connected, path
 from hoopcli.options import OutputOption, id_of
 from hoopcli.view import Output, clean
@@ -42,7 +42,7 @@ def kill(
         value,
         pairs=lambda one: [
             ("session", one["id"]),
-            ("who", one["principal"]["name"]),
+            ("who", about.called(one["principal"])),
             ("target", one["target"]),
             ("end", one["end_cause"]),
             ("statements", one["statements"]),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hoopcli import completion_values, durations, screen
+from hoopcli import about, completion_values, durations, screen
 from hoopcli.client import connected
 from hoopcli.errors import say, usage
 from hoopcli.options import OutputOption, target_name
@@ -15,7 +15,8 @@ from hoopcli.view import Output, clean, moment, span, when
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-_HEADS = ("SESSION", "WHO", "TARGET", "STARTED", "TOOK", "STATEMENTS", "REFUSED", "MASKED", "END")
+# What it did is last: where it has no room it goes under the rest, and no id is broken.
+_HEADS = ("SESSION", "WHO", "TARGET", "STARTED", "TOOK", "END", "DID")
 
 
 @app.command()
@@ -47,7 +48,7 @@ def sessions(
     """
     now = screen.now()
     if target is not None:
-        target_name(target)
+        target = target_name(target)
     begun = None if since is None else _begun(since, now)
     with connected() as client:
         values = client.get(
@@ -89,12 +90,20 @@ def row(session: Any, now: datetime, everyone: bool = True) -> tuple[object, ...
     ended = moment(session["ended"]) if session.get("ended") else None
     return (
         session["id"],
-        session["principal"]["name"] if everyone else "",
+        about.called(session["principal"]) if everyone else "",
         session["target"],
         when(session["started"], now),
         span(((ended or now) - started).total_seconds()),
-        session["statements"],
-        session["refused"],
-        session["masked"],
         session["end_cause"] if ended else "runs",
+        _did(session),
     )
+
+
+def _did(session: Any) -> str:
+    """``5 statements, 1 refused, 8 masked``; what did not happen is left out."""
+    count = session["statements"]
+    if not count:
+        return "nothing"
+    parts = [f"{count} statement{'' if count == 1 else 's'}"]
+    parts += [f"{session[word]} {word}" for word in ("refused", "masked") if session[word]]
+    return ", ".join(parts)

@@ -1,8 +1,9 @@
 """What the demo's identity provider decides: who signed in, and which tokens they get.
 
-Authlib holds the protocol (device grant, RFC 8628, with its ``slow_down``; refresh, RFC 6749;
-revocation, RFC 7009); this module holds the memory it asks: people, device codes, refresh tokens.
-Everything is in memory and gone with the process.  There are no passwords: it is a demo.
+Authlib holds the protocol (device grant, RFC 8628, with its ``slow_down``; authorization code with
+PKCE, in ``codes``; refresh, RFC 6749; revocation, RFC 7009); this module holds the memory it asks:
+people, device codes, refresh tokens.  Everything is in memory and gone with the process.  There are
+no passwords: it is a demo.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint, DeviceCodeGrant
 from authlib.oidc.core.grants.util import generate_id_token
 from joserfc.jwk import ECKey
+
+from hoopcli.demo.codes import S256, Code, Codes, comes_back
 
 CLIENT_ID = "hoop"
 SCOPES = ("openid", "email", "profile", "groups", "offline_access")
@@ -57,7 +60,16 @@ class Client:
         return method == "none"
 
     def check_grant_type(self, grant_type: str) -> bool:
-        return grant_type in (DEVICE_GRANT, "refresh_token")
+        return grant_type in (DEVICE_GRANT, "authorization_code", "refresh_token")
+
+    def check_response_type(self, response_type: str) -> bool:
+        return response_type == "code"
+
+    def check_redirect_uri(self, redirect_uri: str) -> bool:
+        return comes_back(redirect_uri)
+
+    def get_default_redirect_uri(self) -> str:
+        return ""
 
 
 @dataclass(slots=True)
@@ -108,6 +120,7 @@ class Memory:
     code_life: float = 600.0
     codes: dict[str, DeviceCode] = field(default_factory=dict)  # by device code
     refresh_tokens: dict[str, RefreshToken] = field(default_factory=dict)
+    authorizations: dict[str, Code] = field(default_factory=dict)  # by authorization code
 
     def code_of(self, user_code: str) -> DeviceCode | None:
         """The flow that shows this code to its person and has had no answer yet."""
@@ -156,6 +169,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib ships no typ
             ).generate,
         )
         self.register_grant(_Device)
+        self.register_grant(Codes, [S256()])
         self.register_grant(_Refresh)
         self.register_endpoint(_DeviceAuthorization)
         self.register_endpoint(_Revocation)
@@ -169,9 +183,12 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib ships no typ
             "device_authorization_endpoint": f"{self.issuer}/device_authorization",
             "revocation_endpoint": f"{self.issuer}/revoke",
             "scopes_supported": list(SCOPES),
-            "response_types_supported": [],
+            "authorization_endpoint": f"{self.issuer}/authorize",
+            "authorization_response_iss_parameter_supported": True,
+            "code_challenge_methods_supported": ["S256"],
+            "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
-            "grant_types_supported": [DEVICE_GRANT, "refresh_token"],
+            "grant_types_supported": [DEVICE_GRANT, "authorization_code", "refresh_token"],
             "id_token_signing_alg_values_supported": ["ES256"],
             "token_endpoint_auth_methods_supported": ["none"],
             "claims_supported": ["sub", "email", "email_verified", "groups"],
@@ -180,7 +197,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib ships no typ
     def jwks(self) -> dict[str, Any]:
         return {"keys": [{**self.key.as_dict(private=False), "alg": "ES256"}]}
 
-    def id_token(self, person: Person, token: dict[str, Any]) -> str:
+    def id_token(self, person: Person, token: dict[str, Any], nonce: str = "") -> str:
         claims = {"sub": person.name, "email": person.email, "email_verified": True}
         claims |= {"groups": list(person.groups), "jti": secrets.token_hex(8)}
         signed: str = generate_id_token(
@@ -191,6 +208,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib ships no typ
             aud=CLIENT_ID,
             alg="ES256",
             exp=ACCESS_LIFE,
+            nonce=nonce or None,
             kid=self.key.kid,
         )
         return signed
@@ -211,13 +229,15 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib ships no typ
         if isinstance(request.credential, DeviceCode):
             request.credential.used = True
         if "openid" in scope.split():
-            token["id_token"] = self.id_token(request.user, token)
+            code = getattr(request, "authorization_code", None)
+            token["id_token"] = self.id_token(request.user, token, code.nonce if code else "")
 
     def create_oauth2_request(self, request: Any) -> Any:
         return request if isinstance(request, OAuth2Request) else _Request(*request)
 
     def handle_response(self, status: int, body: Any, headers: list[tuple[str, str]]) -> Reply:
-        return status, json.loads(body) if isinstance(body, str) else body, headers
+        told = json.loads(body) if isinstance(body, str) and body else body
+        return status, told, headers
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Nobody listens."""

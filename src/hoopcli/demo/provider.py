@@ -23,7 +23,9 @@ from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from authlib.oauth2.base import OAuth2Error
 
 from hoopcli.demo.oauth import CLIENT_ID, Memory, Person, Server
 
@@ -34,6 +36,16 @@ PEOPLE = (
     Person("ben", "ben@shop.example", ("engineering", "dba")),
     Person("cleo", "cleo@shop.example", ("support",)),
 )
+
+WISH = """<h1>Sign in to hoop</h1>
+<p>A terminal of this machine asks who you are.</p>
+<form method="post" action="/authorize">
+{hidden}
+<p><label>I am<br><select name="person">{people}</select></label></p>
+<p><button name="answer" value="approve">Sign in</button>
+<button name="answer" value="deny">Deny</button></p>
+</form>
+"""
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -64,7 +76,8 @@ _HEADERS = (
     ("Cache-Control", "no-store"),
     (
         "Content-Security-Policy",
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
+        # A browser asks this about where a form is sent on to as well.
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self' http://127.0.0.1:*",
     ),
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
@@ -99,6 +112,8 @@ class _Answer(BaseHTTPRequestHandler):
             self._json(200, self.server.oauth.jwks())
         elif url.path == "/device":
             self._page(200, self._form(parse_qs(url.query).get("user_code", [""])[0]))
+        elif url.path == "/authorize":
+            self._ask({name: values[-1] for name, values in parse_qs(url.query).items()})
         else:
             self._json(404, {"error": "not_found"})
 
@@ -110,6 +125,8 @@ class _Answer(BaseHTTPRequestHandler):
         with self.server.lock:
             if self.path == "/device":
                 self._answer_device(form)
+            elif self.path == "/authorize":
+                self._come_back(form)
             elif self.path == "/token":
                 self._json(*oauth.create_token_response((self.path, form)))
             elif self.path == "/device_authorization":
@@ -133,13 +150,50 @@ class _Answer(BaseHTTPRequestHandler):
         else:
             self._page(200, "<h1>Denied</h1><p>Nobody was signed in.</p>")
 
+    def _ask(self, asked: dict[str, str]) -> None:
+        """The page of a wish that is in order; no other is sent anywhere."""
+        try:
+            self.server.oauth.get_consent_grant(("/authorize", asked))
+        except OAuth2Error as problem:
+            said = html.escape(problem.description or problem.error or "")
+            self._page(400, f"<h1>No</h1><p>That is no wish to sign in: {said}</p>")
+            return
+        hidden = "".join(
+            f'<input type="hidden" name="{html.escape(name)}" value="{html.escape(value)}">'
+            for name, value in asked.items()
+        )
+        self._page(200, WISH.format(hidden=hidden, people=self._people()))
+
+    def _come_back(self, form: dict[str, str]) -> None:
+        """Sends the browser back to where the wish came from, with a code or a no."""
+        oauth = self.server.oauth
+        person = oauth.memory.people.get(form.pop("person", ""))
+        approved = form.pop("answer", "") == "approve"
+        request = oauth.create_oauth2_request(("/authorize", form))
+        try:
+            grant = oauth.get_consent_grant(request)
+        except OAuth2Error:
+            self._page(400, "<h1>No</h1><p>That is no wish to sign in.</p>")
+            return
+        status, body, headers = oauth.create_authorization_response(
+            request, grant_user=person if approved else None, grant=grant
+        )
+        to = dict(headers).get("Location")
+        if to is None:
+            self._json(status, body)
+            return
+        named = f"{to}&{urlencode({'iss': oauth.issuer})}"  # RFC 9207
+        self._send(302, "text/plain", b"", [("Location", named)])
+
     def _form(self, code: str) -> str:
-        options = "".join(
+        return FORM.format(code=html.escape(code), people=self._people())
+
+    def _people(self) -> str:
+        return "".join(
             f'<option value="{html.escape(person.name)}">{html.escape(person.name)}'
             f" ({html.escape(', '.join(person.groups))})</option>"
             for person in self.server.oauth.memory.people.values()
         )
-        return FORM.format(code=html.escape(code), people=options)
 
     def _meant_for_us(self) -> bool:
         """Refuses what another site's page makes a browser send (rebinding, forged forms)."""

@@ -44,6 +44,7 @@ class Eligibility:
     approvers: frozenset[str]  # groups
     votes: int  # 0: granted at once by the policy
     expires: int  # seconds until a request nobody answers ends
+    database_role: str = ""  # what sessions under such a grant are on the target
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ def _made(
         duration=min(wish.duration, ceiling),
         created=now,
         expires=now + best.expires * SECOND,
-        rule=ApprovalRule(best.name, best.approvers, best.votes, ceiling),
+        rule=ApprovalRule(best.name, best.approvers, best.votes, ceiling, best.database_role),
         policy_version=policy_version,
         task=wish.task,
         ticket=wish.ticket,

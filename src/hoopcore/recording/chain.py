@@ -59,7 +59,9 @@ class Chain:
     def seal(self, event: Event) -> bytes:
         """The line of an event, newline included."""
         self.n = event.n = self.n + 1
-        return self._seal(_encode(event)[:-1])
+        body = _encode(event)[:-1]
+        self.hash = hashlib.sha256(self.hash + body).hexdigest().encode()
+        return b"".join((body, _HASH, self.hash, b'"}\n'))
 
     def head(self, head: Head, session: str, sign: Sign) -> bytes:
         """The line of a head, signed."""

@@ -152,9 +152,11 @@ class Totals(msgspec.Struct, omit_defaults=True):
     def count(self, event: Event) -> None:
         """Adds what this event tells."""
         if isinstance(event, Said):
-            refused = event.verdict != "allow"
-            self.refused += refused
-            self.statements += refused or not event.prepared
+            if event.verdict != "allow":
+                self.refused += 1
+                self.statements += 1
+            elif not event.prepared:
+                self.statements += 1
         elif isinstance(event, Finished):
             self.rows += event.rows
             self.bytes += event.bytes

@@ -168,6 +168,8 @@ def _shown(
     plain: bytes, hidden: list[_Hidden], key: bytes | None, limit: int = LARGEST_TEXT
 ) -> str:
     """The text with marks for what is hidden, cut before anything that crosses the limit."""
+    if not hidden and len(plain) <= limit:
+        return _text(plain)
     parts: list[str] = []
     at = 0
     cut = len(plain) if len(plain) <= limit else limit

@@ -54,6 +54,7 @@ class Catalog:
     texts: frozenset[int] = frozenset()
     code: frozenset[str] = frozenset()
     fields: frozenset[str] = frozenset()
+    schemas: frozenset[str] = field(init=False, repr=False)  # that have a relation
     _by_oid: dict[int, Table] = field(init=False, repr=False)
     _by_name: dict[str, tuple[Table, ...]] = field(init=False, repr=False)
     _with_column: dict[str, list[Table]] = field(init=False, repr=False)
@@ -71,6 +72,7 @@ class Catalog:
                 children.setdefault(parent, []).append(table.oid)
         object.__setattr__(self, "_by_oid", {table.oid: table for table in self.tables})
         object.__setattr__(self, "_by_name", names)
+        object.__setattr__(self, "schemas", frozenset(table.schema for table in self.tables))
         object.__setattr__(self, "_with_column", columns)
         object.__setattr__(self, "_children", children)
 

@@ -149,6 +149,8 @@ class Expressions(Visit):
         self.functions.add(written)
         shipped = parts[-1] if parts[:-1] in ([], ["pg_catalog"]) else ""
         unknown = shipped not in known.HARMLESS and written not in self.allowed
+        if shipped.startswith(_ADVISORY) and "xact" not in shipped:
+            self.keeps.add("lock")
         if shipped == "set_config":
             self._set_config(call)
         elif unknown:
@@ -169,6 +171,8 @@ class Expressions(Visit):
         """SET by another way.  What it stores can be read again by current_setting."""
         texts = [_constant_text(argument) for argument in call.args]
         self.effects.add(Effect.SET)
+        if len(call.args) != 3 or not _is_true(call.args[2]):
+            self.keeps.add("setting")
         if len(texts) == 3 and texts[0] is not None and texts[1] is not None:
             self.set(texts[0], texts[1])
         else:
@@ -192,6 +196,18 @@ class Expressions(Visit):
             self.unknown("texts in that client_encoding cannot be read")
 
 
+def _is_true(node: Node) -> bool:
+    """Whether it is the constant ``true``, as PostgreSQL writes it in a tree."""
+    if kind_of(node) == "type_cast":
+        node = node.type_cast.arg
+    if kind_of(node) != "a_const":
+        return False
+    value = node.a_const
+    if value.WhichOneof("val") == "sval":
+        return str(value.sval.sval) in ("t", "true", "on")
+    return bool(value.WhichOneof("val") == "boolval" and value.boolval.boolval)
+
+
 def _constant_text(node: Node) -> str | None:
     """The text of a string constant, or None.  Under a cast it may be cut: only text keeps it."""
     if kind_of(node) == "type_cast":
@@ -204,6 +220,7 @@ def _constant_text(node: Node) -> str | None:
     return None
 
 
+_ADVISORY = ("pg_advisory_", "pg_try_advisory_")
 # They change something, so they are calls, but give no value of a table.
 _SEQUENCES = frozenset(
     f"{schema}{name}"

@@ -9,7 +9,7 @@ Order: the entry, statements that wrap others, the session, data, definitions, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hoopcore.sql.grammar import Node, kind_of, tree
@@ -49,6 +49,34 @@ def _select(walk: Walk, query: Node) -> None:
         walk.effects.add(Effect.DDL)
         walk.tag = "SELECT INTO" if walk.tag == "SELECT" else walk.tag
     walk.select(query, flows=walk.tag != "SELECT")
+    if walk.touches and not (_is_limited(query) or _is_one_row(query)):
+        walk.unlimited = True
+
+
+def _is_limited(query: Node) -> bool:
+    """Whether a constant bounds its rows.  ALL is NULL; a parameter may be; ties may be all."""
+    if query.limit_option == tree.LIMIT_OPTION_WITH_TIES or not query.HasField("limit_count"):
+        return False
+    count = query.limit_count
+    if kind_of(count) == "type_cast":
+        count = count.type_cast.arg
+    return kind_of(count) == "a_const" and not count.a_const.isnull
+
+
+_AGGREGATES = frozenset({"avg", "bool_and", "bool_or", "count", "every", "max", "min", "sum"})
+
+
+def _is_one_row(query: Node) -> bool:
+    """Whether it gives nothing but aggregates over all."""
+    if query.op != tree.SETOP_NONE or query.group_clause or not query.target_list:
+        return False
+    calls = [item.res_target.val for item in query.target_list]
+    return all(
+        kind_of(call) == "func_call"
+        and not call.func_call.HasField("over")
+        and [name.string.sval for name in call.func_call.funcname][-1] in _AGGREGATES
+        for call in calls
+    )
 
 
 def _into_of(query: Node) -> bool:
@@ -76,6 +104,9 @@ def _explain(walk: Walk, explain: Node) -> None:
         walk.touch(touch.relation, Effect.READ)
     walk.functions |= inner.functions
     walk.columns |= inner.columns
+    walk.ranges |= inner.ranges
+    walk.guises = walk.guises or inner.guises
+    walk.keeps |= inner.keeps & {"prepared"}  # EXPLAIN EXECUTE
     walk.opaque = walk.opaque or inner.opaque
     walk.why = walk.why or inner.why
     walk.meetings.units += inner.meetings.units
@@ -103,7 +134,27 @@ def _wrapped(walk: Walk, statement: Node) -> None:
     walk_statement(walk, statement.query)
 
 
+def _prepare(walk: Walk, statement: Node) -> None:
+    walk.keeps.add("prepared")
+    _wrapped(walk, statement)
+
+
+def _deallocate(walk: Walk, statement: Node) -> None:
+    walk.keeps.add("prepared")
+
+
+# CURSOR_OPT_HOLD of PostgreSQL's parsenodes.h.
+_HOLD = 0x20
+
+
+def _declare(walk: Walk, statement: Node) -> None:
+    if statement.options & _HOLD:
+        walk.keeps.add("cursor")
+    _wrapped(walk, statement)
+
+
 def _execute(walk: Walk, statement: Node) -> None:
+    walk.keeps.add("prepared")
     walk.values(statement.params, "*")
     walk.copies = walk.copies or walk.given > 0  # the text that is run may keep them
 
@@ -142,12 +193,19 @@ def _schema(walk: Walk, statement: Node) -> None:
 def _set(walk: Walk, statement: Node) -> None:
     name = statement.name.lower()
     if statement.kind == tree.VAR_SET_MULTI:
+        _modes(walk, statement.args)
         walk.effects.add(Effect.TRANSACTION)
         walk.tag = walk.tag or "SET TRANSACTION"
         if name != "session characteristics":
             return
     walk.effects.add(Effect.SET)
     walk.tag = walk.tag or "SET"
+    if not statement.is_local:
+        walk.keeps.add("setting")
+    if statement.kind in (tree.VAR_RESET, tree.VAR_SET_DEFAULT):
+        walk.resets.add(name)
+    elif statement.kind == tree.VAR_RESET_ALL:
+        walk.resets.add("*")
     if statement.kind in (tree.VAR_RESET, tree.VAR_RESET_ALL):
         walk.tag = "RESET" if walk.tag == "SET" else walk.tag
     if name in ("role", "session_authorization"):
@@ -171,7 +229,9 @@ def _setting(node: Node) -> str:
 
 
 def _discard(walk: Walk, statement: Node) -> None:
+    walk.keeps.add("setting")
     if statement.target == tree.DISCARD_ALL:
+        walk.resets.add("*")
         walk.effects |= {Effect.SET, Effect.LISTEN}
     if statement.target in (tree.DISCARD_ALL, tree.DISCARD_TEMP):
         walk.effects.add(Effect.DDL)  # temporary tables go
@@ -185,6 +245,25 @@ def _fetch(walk: Walk, statement: Node) -> None:
 def _transaction(walk: Walk, statement: Node) -> None:
     name = tree.TransactionStmtKind.Name(statement.kind)
     walk.tag = name.removeprefix("TRANS_STMT_").replace("_", " ")
+    _modes(walk, statement.options)
+    if statement.chain:
+        walk.modes.append(("chain", "on"))
+
+
+def _modes(walk: Walk, options: Iterable[Node]) -> None:
+    """READ WRITE and READ ONLY of a transaction; its other modes are nobody's business."""
+    for option in options:
+        if option.def_elem.defname == "transaction_read_only":
+            value = option.def_elem.arg.a_const
+            walk.modes.append(("read_only", "on" if value.ival.ival else "off"))
+
+
+def _listen(walk: Walk, statement: Node) -> None:
+    walk.keeps.add("listen")
+
+
+def _load(walk: Walk, statement: Node) -> None:
+    walk.keeps.add("setting")
 
 
 def _nothing(walk: Walk, statement: Node) -> None:
@@ -206,6 +285,7 @@ def _copy(walk: Walk, statement: Node) -> None:
     else:
         if not statement.attlist:
             walk.columns.add("*")
+        walk.unlimited = not statement.is_from
         walk.touch_named(statement.relation, Effect.INSERT if statement.is_from else Effect.READ)
     if statement.HasField("where_clause"):
         walk.condition(statement.where_clause)
@@ -242,6 +322,12 @@ def _define(walk: Walk, statement: Node) -> None:
     walk.children(statement)
     if getattr(statement, "behavior", 0) == tree.DROP_CASCADE:
         walk.opaque = True
+
+
+def _create_table(walk: Walk, statement: Node) -> None:
+    _define(walk, statement)
+    if statement.oncommit == tree.ONCOMMIT_DROP:
+        walk.keeps.discard("temporary")
 
 
 def _alter_table(walk: Walk, statement: Node) -> None:
@@ -286,6 +372,8 @@ def _name_object(walk: Walk, kind: int, node: Node) -> None:
 
 def _function(walk: Walk, statement: Node) -> None:
     """The body is code of the client's: it shows what it does only when it is called."""
+    if statement.funcname[0].string.sval == "pg_temp":
+        walk.keeps.add("temporary")
     for option in statement.options:
         element = option.def_elem
         if element.defname == "language" and element.arg.string.sval.lower() in ("c", "internal"):
@@ -303,6 +391,8 @@ def _grant(walk: Walk, statement: Node) -> None:
 def _role_settings(walk: Walk, statement: Node) -> None:
     """ALTER ROLE … SET: what other sessions, and later ones of ours, will start with."""
     walk.opaque = True
+    if statement.setstmt.name.lower() in ("role", "session_authorization"):
+        walk.effects.add(Effect.ROLE)
 
 
 def _tag(verb: str, kind: int) -> str:
@@ -361,10 +451,10 @@ _QUERIES: dict[str, tuple[str, Callable[[Walk, Node], None]]] = {
 }
 _TABLE: dict[str, _Row] = {
     "explain_stmt": _row("EXPLAIN", "", _explain),
-    "prepare_stmt": _row("PREPARE", "prepare", _wrapped),
+    "prepare_stmt": _row("PREPARE", "prepare", _prepare),
     "execute_stmt": _row("EXECUTE", "prepare", _execute, opaque=True),
-    "deallocate_stmt": _row("DEALLOCATE", "prepare"),
-    "declare_cursor_stmt": _row("DECLARE CURSOR", "prepare", _wrapped),
+    "deallocate_stmt": _row("DEALLOCATE", "prepare", _deallocate),
+    "declare_cursor_stmt": _row("DECLARE CURSOR", "prepare", _declare),
     "fetch_stmt": _row("FETCH", "prepare", _fetch, opaque=True),
     "close_portal_stmt": _row("CLOSE CURSOR", "prepare"),
     "discard_stmt": _row("DISCARD", "prepare", _discard),
@@ -377,8 +467,8 @@ _TABLE: dict[str, _Row] = {
     "variable_show_stmt": _row("SHOW", "read"),
     "transaction_stmt": _row("", "transaction", _transaction),
     "constraints_set_stmt": _row("SET CONSTRAINTS", "transaction"),
-    "listen_stmt": _row("LISTEN", "listen"),
-    "unlisten_stmt": _row("UNLISTEN", "listen"),
+    "listen_stmt": _row("LISTEN", "listen", _listen),
+    "unlisten_stmt": _row("UNLISTEN", "listen", _listen),
     "notify_stmt": _row("NOTIFY", "listen"),
     "lock_stmt": _row("LOCK TABLE", "lock", _define, touches="lock"),
     # data
@@ -397,7 +487,7 @@ _TABLE: dict[str, _Row] = {
     "reindex_stmt": _row("REINDEX", "maintenance", _reindex, touches="maintenance"),
     "check_point_stmt": _row("CHECKPOINT", "maintenance"),
     # A library may hold any code; ALTER SYSTEM may name programs that the server starts.
-    "load_stmt": _row("LOAD", "maintenance server_file call", opaque=True),
+    "load_stmt": _row("LOAD", "maintenance server_file call", _load, opaque=True),
     "alter_system_stmt": _row("ALTER SYSTEM", "maintenance server_file program set", opaque=True),
     # who may do what
     "grant_stmt": _row("GRANT", "grant", _grant, touches="grant"),
@@ -413,7 +503,7 @@ _TABLE: dict[str, _Row] = {
     "create_policy_stmt": _ddl("CREATE POLICY", "grant"),
     "alter_policy_stmt": _ddl("ALTER POLICY", "grant"),
     # relations and what hangs on them
-    "create_stmt": _ddl("CREATE TABLE"),
+    "create_stmt": _row("CREATE TABLE", "ddl", _create_table, touches="ddl"),
     "create_foreign_table_stmt": _ddl("CREATE FOREIGN TABLE", opaque=True),
     "alter_table_stmt": _row("", "ddl", _alter_table, touches="ddl", copies=True),
     "alter_table_move_all_stmt": _ddl("ALTER TABLE ALL", opaque=True),

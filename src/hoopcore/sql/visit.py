@@ -52,8 +52,14 @@ class Visit:
         self.columns: set[str] = set()
         self.unbounded: set[Effect] = set()
         self.settings: list[tuple[str, str]] = []
+        self.keeps: set[str] = set()  # what is left in the session behind the transaction
         self.copies = False
         self.opaque = False
+        self.unlimited = False
+        self.guises = False
+        self.ranges: set[str] = {"old", "new", "excluded"}  # what stands for a whole row
+        self.modes: list[tuple[str, str]] = []
+        self.resets: set[str] = set()
         self.tag = ""
         self.why = ""
         self.meetings = Meetings()
@@ -78,6 +84,11 @@ class Visit:
             copies=self.copies,
             opaque=self.opaque,
             tag=self.tag,
+            keeps=frozenset(self.keeps),
+            unlimited=self.unlimited,
+            guises=self.guises or not self.ranges.isdisjoint(self.columns),
+            modes=tuple(self.modes),
+            resets=frozenset(self.resets),
         )
 
     def unknown(self, why: str) -> None:
@@ -156,16 +167,21 @@ class Visit:
         relation = Relation(name.schemaname, name.relname)
         if not name.relname.isascii() and len(name.relname.encode()) > 59:
             self.unknown("a name may be cut")  # the server cuts at 63 bytes of its own encoding
+        if effect is Effect.DDL and (name.relpersistence == "t" or name.schemaname == "pg_temp"):
+            self.keeps.add("temporary")
         self.rename(name)
         self.touch(relation, effect)
         return relation
 
     def rename(self, name: Node) -> None:
         self.meetings.renamed.add(name.relname)
+        self.ranges.add(name.relname)
         if name.HasField("alias"):
             self.give_alias(name.alias)
+            self.guises = self.guises or bool(name.alias.colnames)
 
     def give_alias(self, alias: Node) -> None:
         renamed = self.meetings.renamed
         renamed.add(alias.aliasname)
+        self.ranges.add(alias.aliasname)
         renamed.update(column.string.sval for column in alias.colnames)

@@ -78,6 +78,8 @@ class Walk(Expressions):
         self.children(clause)
         self.mode = mode
         self.copies = True
+        if clause.on_commit == tree.ONCOMMIT_DROP:
+            self.keeps.discard("temporary")
 
     def _select_item(self, item: Node, flows: bool) -> None:
         value = item.val
@@ -244,7 +246,7 @@ class Walk(Expressions):
             self._assign(action.target_list)
             return
         names = [column.res_target.name for column in action.target_list]
-        self.columns.update(names)
+        self.columns.update(names or (ANY,))
         for column in action.target_list:
             self.values(column.res_target.indirection, column.res_target.name)
         for index, value in enumerate(action.values):
@@ -281,7 +283,9 @@ class Walk(Expressions):
         self.touch(target, Effect.READ)
         clause = change.returning_clause
         renamed = self.meetings.renamed
-        renamed.update(option.returning_option.value for option in clause.options)
+        rows = {option.returning_option.value for option in clause.options}
+        renamed |= rows
+        self.ranges |= rows
         for node in clause.exprs:
             self._select_item(node.res_target, True)
 
@@ -308,6 +312,7 @@ class Walk(Expressions):
         self.visit(join.larg)
         self.visit(join.rarg)
         self.columns.update(name.string.sval for name in join.using_clause)
+        self.guises = self.guises or join.is_natural or bool(join.alias.colnames)
         if join.HasField("quals"):
             self.condition(join.quals)
         for alias in ("alias", "join_using_alias"):

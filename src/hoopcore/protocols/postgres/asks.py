@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hoopcore.protocols.postgres import refuse, wire
+from hoopcore.protocols.postgres import bodies, refuse, wire
 from hoopcore.protocols.postgres.due import State
 from hoopcore.protocols.postgres.lane import Lane, Portal, Prepared, Sent, opaque, unknown_run
 from hoopcore.protocols.postgres.names import Wait
@@ -24,6 +24,7 @@ from hoopcore.statement import Reading
 from hoopcore.stream import Ask, AskKind, Out, ProtocolError, Refusal
 
 Chunk = bytes | bytearray | memoryview
+_TEXT, _RUN = AskKind.TEXT, AskKind.RUN  # a member of an Enum is looked up by Python, each time
 _ASKS = frozenset((wire.QUERY, wire.PARSE, wire.BIND, wire.FUNCTION_CALL))
 _RESERVED = Refusal("reserved-name", 'the name "hoop_refused" is hoop\'s own')
 
@@ -66,27 +67,32 @@ class Asks:
         self.blocked = False
         if self.asked is not None:
             return None
+        incoming = self.incoming
         try:
             while (size := self._whole()) is not None:
-                view, at = self.incoming.view, self.incoming.at
+                view, at = incoming.view, incoming.at
                 kind = view[at]
                 if kind == wire.COPY_DATA:
                     self._copy_data()
                     continue
                 data = view[at : at + size]
-                body = bytes(data[5:])
-                wants_verdict = self._wants_verdict(kind, body)
+                body = bytes(view[at + 5 : at + size])
+                wants_verdict = kind in _ASKS or (
+                    kind == wire.EXECUTE and self._execute_wants_verdict(body)
+                )
                 if wants_verdict and not ask:
                     self.blocked = True
                     return None
                 found = self._ask(kind, body, data) if wants_verdict else None
                 if found is None:
                     self._pass(kind, body, data)
-                    self.incoming.at += size
+                    incoming.at += size
                     continue
-                self._at_fence(found)
-                self._at_mask(found)
-                self.incoming.at += size
+                if self.lane.fence.serial:
+                    self._at_fence(found)
+                if found.detail.forced:
+                    self._at_mask(found)
+                incoming.at += size
                 self._seq = found.seq
                 self.asked = found
                 return found
@@ -96,15 +102,18 @@ class Asks:
 
     def _whole(self) -> int | None:
         """The size of the next message, when all of it is here and it may be looked at."""
-        header = self.incoming.header()
-        if header is None:
+        incoming = self.incoming
+        if incoming.stop - incoming.at < 5 and not incoming.has(5):
             return None
-        kind, size = header
+        kind, length = wire.HEADER.unpack_from(incoming.view, incoming.at)
+        size: int = length + 1
+        if length < 4:
+            raise ProtocolError("a message is shorter than its own length field")
         if kind not in wire.FROM_CLIENT:
             raise ProtocolError("a client sent a message of unknown kind")
         if size > wire.MAX_FRAME:
             raise ProtocolError("a client sent a message over 64 MiB")
-        if not self.incoming.has(size):
+        if incoming.stop - incoming.at < size and not incoming.has(size):
             return None
         if self.lane.due.full:
             raise Blocked
@@ -112,10 +121,10 @@ class Asks:
 
     def drain(self, out: Out) -> Out:
         """Everything that may leave, and what is worth recording."""
-        out.to_target.extend(self._ready)
-        self._ready.clear()
-        out.seen.extend(self.lane.seen)
-        self.lane.seen.clear()
+        if self._ready:
+            out.to_target, self._ready = self._ready, out.to_target
+        if self.lane.seen:
+            out.seen, self.lane.seen = self.lane.seen, out.seen
         return out
 
     def _send(self, sent: Sent, data: Chunk) -> bool:
@@ -128,47 +137,41 @@ class Asks:
 
     # --- asks -----------------------------------------------------------------------------------
 
-    def _wants_verdict(self, kind: int, body: bytes) -> bool:
-        if kind in _ASKS:
-            return True
-        if kind != wire.EXECUTE:
-            return False
-        # What is skipped in any case needs no verdict.
-        return not self._doomed and self._portal(wire.Body(body).cstring()) is None
+    def _execute_wants_verdict(self, body: bytes) -> bool:
+        """Where no Bind that we saw made the portal; what is skipped in any case needs none."""
+        return not self._doomed and self._portal(bodies.execute(body)) is None
 
     def _ask(self, kind: int, body: bytes, data: memoryview) -> Ask | None:
         """The ask in this message; None where it is refused right here for its reserved name."""
-        reader = wire.Body(body)
         detail = Detail(kind, data)
         if kind == wire.QUERY:
-            ask = Ask(AskKind.TEXT, self._seq + 1, text=reader.cstring(), detail=detail)
-        elif kind == wire.PARSE:
+            if body.find(b"\0") != len(body) - 1:
+                raise ProtocolError("a Query is not one text")
+            return Ask(_TEXT, self._seq + 1, body[:-1], detail=detail)
+        reader = wire.Body(body)
+        if kind == wire.PARSE:
             ask = self._ask_parse(reader, detail)
         elif kind == wire.BIND:
-            ask = self._ask_bind(reader, detail)
+            return self._ask_bind(body, detail)
         elif kind == wire.EXECUTE:
-            ask = self._ask_execute(reader, detail)
+            return self._ask_execute(body, detail)
         else:
             reader.take(len(body))
             ask = Ask(AskKind.CALL, self._seq + 1, detail=detail)
         reader.end()
-        statement = ask.name if kind in (wire.PARSE, wire.BIND) else ""
-        return None if statement.encode() == refuse.RESERVED else ask
+        return None if kind == wire.PARSE and detail.name == refuse.RESERVED else ask
 
     def _ask_parse(self, reader: wire.Body, detail: Detail) -> Ask:
         detail.name = reader.cstring()
         text = reader.cstring()
         reader.take(4 * reader.uint16())
         name = _shown(detail.name)
-        return Ask(AskKind.TEXT, self._seq + 1, text, prepared=True, name=name, detail=detail)
+        return Ask(_TEXT, self._seq + 1, text, prepared=True, name=name, detail=detail)
 
-    def _ask_bind(self, reader: wire.Body, detail: Detail) -> Ask:
-        detail.name = reader.cstring()
-        name = reader.cstring()
-        codes = tuple(reader.uint16() for _ in range(reader.uint16()))
-        values = tuple(reader.value() for _ in range(reader.uint16()))
-        for _ in range(reader.uint16()):
-            reader.uint16()
+    def _ask_bind(self, body: bytes, detail: Detail) -> Ask | None:
+        detail.name, name, codes, values = bodies.bind(body)
+        if name == refuse.RESERVED:
+            return None
         if len(codes) == 1:
             codes *= len(values)
         elif not codes:
@@ -176,7 +179,7 @@ class Asks:
         if len(codes) != len(values):
             raise ProtocolError("a Bind has not as many formats as parameters")
         ask = Ask(
-            AskKind.RUN, self._seq + 1, name=_shown(name), parameters=values, formats=codes,
+            _RUN, self._seq + 1, name=_shown(name), parameters=values, formats=codes,
             detail=detail,
         )  # fmt: skip
         found = self.lane.statements.look(name, self.lane.batch)
@@ -184,15 +187,17 @@ class Asks:
             raise Blocked
         if found is None:
             ask.reading = unknown_run()
+        elif self.lane.has_moved(found):
+            ask.reading = unknown_run(found.reading)
+            ask.origin, detail.forced = found.seq, True
         else:
             ask.reading = found.reading if found.trusted else unknown_run(found.reading)
             ask.origin, detail.forced = found.seq, found.forced
         return ask
 
-    def _ask_execute(self, reader: wire.Body, detail: Detail) -> Ask:
+    def _ask_execute(self, body: bytes, detail: Detail) -> Ask:
         """Running a portal that no Bind of this client made: a cursor of SQL, perhaps."""
-        detail.name = reader.cstring()
-        reader.int32()
+        detail.name = bodies.execute(body)
         found = self.lane.portals.look(detail.name, self.lane.batch)
         known = found.reading if isinstance(found, Portal) else None
         name = _shown(detail.name)
@@ -222,7 +227,7 @@ class Asks:
         sent = Sent(detail.kind, seq=ask.seq, covered=covered)
         sent.lingers = covered and self.lane.lingers(reading)
         if detail.kind == wire.PARSE:
-            prepared = Prepared(ask.seq, reading, detail.forced)
+            prepared = Prepared(ask.seq, reading, detail.forced, batch=self.lane.batch)
             sent.change = self.lane.statements.change(detail.name, prepared, self.lane.batch)
         elif detail.kind in (wire.BIND, wire.EXECUTE):
             sent.portal = Portal(ask.seq, reading, covered)
@@ -262,16 +267,19 @@ class Asks:
 
     def _unname(self) -> None:
         """A Query destroys the unnamed statement and the unnamed portal."""
-        self.lane.statements.distrust(b"")
-        self.lane.portals.distrust(b"")
+        if self.lane.statements.any:
+            self.lane.statements.distrust(b"")
+        if self.lane.portals.any:
+            self.lane.portals.distrust(b"")
 
     # --- messages that pass ---------------------------------------------------------------------
 
     def _pass(self, kind: int, body: bytes, data: memoryview) -> None:
-        if kind in _ASKS:  # it names what is hoop's own
+        passing = self._passing.get(kind)
+        if passing is not None:
+            passing(body, data)
+        elif kind in _ASKS:  # it names what is hoop's own
             self._refuse(kind, refuse.RESERVED, _RESERVED, 0)
-        elif kind in self._passing:
-            self._passing[kind](body, data)
         else:
             if kind == wire.COPY_FAIL:
                 reader = wire.Body(body)
@@ -292,10 +300,7 @@ class Asks:
         return found if found is not None and found.trusted else None
 
     def _pass_execute(self, body: bytes, data: memoryview) -> None:
-        reader = wire.Body(body)
-        name = reader.cstring()
-        reader.int32()
-        reader.end()
+        name = bodies.execute(body)
         portal = self._portal(name)
         if portal is None or self._doomed:
             seq = 0 if portal is None else portal.seq
@@ -315,8 +320,8 @@ class Asks:
             self.lane.follow(portal.reading, sent.serial, portal)
 
     def _pass_describe(self, body: bytes, data: memoryview) -> None:
-        what, name = _target_of(body)
-        if what == b"S":
+        what, name = bodies.about(body)
+        if what == bodies.OF_STATEMENT:
             found = self.lane.statements.look(name, self.lane.batch)
             covered = self._covered(found if isinstance(found, Prepared) else None)
             self._send(Sent(wire.DESCRIBE, State.STATEMENT, covered=covered), data)
@@ -332,9 +337,9 @@ class Asks:
         return self.lane.covers(prepared.reading, prepared.forced or not prepared.trusted)
 
     def _pass_close(self, body: bytes, data: memoryview) -> None:
-        what, name = _target_of(body)
+        what, name = bodies.about(body)
         sent = Sent(wire.CLOSE)
-        names = self.lane.statements if what == b"S" else self.lane.portals
+        names = self.lane.statements if what == bodies.OF_STATEMENT else self.lane.portals
         sent.change = names.change(name, None, self.lane.batch)
         self._send(sent, data)
 
@@ -350,16 +355,6 @@ class Asks:
             self.lane.copied_in += length - 4
         incoming.at = at
         self._send(Sent(wire.COPY_DATA), view[start:at])
-
-
-def _target_of(body: bytes) -> tuple[bytes, bytes]:
-    """What a Describe or Close is about: ``S`` statement or ``P`` portal, and its name."""
-    reader = wire.Body(body)
-    what, name = reader.take(1), reader.cstring()
-    reader.end()
-    if what not in (b"S", b"P"):
-        raise ProtocolError("a message is about neither a statement nor a portal")
-    return what, name
 
 
 def _shown(name: bytes) -> str:

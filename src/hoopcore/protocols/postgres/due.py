@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Generic, TypeVar
 
 from hoopcore.protocols.postgres import wire
@@ -35,8 +35,8 @@ from hoopcore.stream import ProtocolError
 MOST_DUE = 10_000
 
 
-class State(Enum):
-    """How far the reply to one message has come."""
+class State(IntEnum):
+    """How far the reply to one message has come.  A number, since it is a key at every reply."""
 
     START = auto()
     STATEMENT = auto()  # Describe of a statement, nothing answered yet
@@ -61,6 +61,7 @@ class Message:
 
 
 _S = State
+_DONE, _COPYING_IN = State.DONE, State.COPYING_IN
 _STATEMENT_OF_QUERY = {
     wire.ROW_DESCRIPTION: _S.ROWS,
     wire.COMMAND_COMPLETE: _S.ANSWERED,
@@ -170,6 +171,10 @@ class Due(Generic[M]):
         kind = message.kind
         self._serial += 1
         message.serial = self._serial
+        if kind == wire.QUERY and not (self.skipping or self._unsure):
+            self._queue.append(message)
+            self._newest_ready = self._serial
+            return True
         if kind in _NEVER_ANSWERED:
             self.terminated = kind == wire.TERMINATE
             return True
@@ -199,17 +204,31 @@ class Due(Generic[M]):
                 return message
         return None
 
+    @property
+    def copying_in(self) -> bool:
+        """Whether that message waits for the client's CopyDone."""
+        head = self.head
+        return head is not None and head.state == _COPYING_IN
+
     def reply(self, kind: int) -> M:
         """The message that a reply of this kind answers; its state is what comes after it."""
-        message = self._front(kind)
+        queue = self._queue
+        # Nothing is in doubt, nearly always: the oldest message it is.
+        if queue and not self._maybes and not self._lost and queue[0].kind not in _COPIES:
+            message = queue[0]
+        else:
+            message = self._front(kind)
         state = TABLE.get((message.kind, message.state), _NO_MOVES).get(kind)
         if state is None:
             raise ProtocolError("the target's reply fits no message it was sent")
-        if message.state is State.COPYING_IN:
+        if message.state == _COPYING_IN:
             self._copied_in()
         message.state = state
-        if state is State.DONE:
-            self._remove(message)
+        if state == _DONE:
+            if queue[0] is message and not message.maybe:
+                queue.popleft()
+            else:
+                self._remove(message)
         return message
 
     def error(self, code: str) -> tuple[M, list[M]]:

@@ -35,6 +35,7 @@ class Prepared:
     reading: Reading
     forced: bool = False  # covered whatever the reading says
     trusted: bool = True
+    batch: int = 0  # in which it was prepared
 
 
 @dataclass(slots=True, eq=False)
@@ -110,15 +111,24 @@ def opaque(reading: Reading) -> Reading:
     return Reading(statements, reading.literals, reading.why)
 
 
+_EXECUTE = Statement(
+    frozenset({Effect.PREPARE}), opaque=True, tag="EXECUTE", keeps=frozenset({"prepared"})
+)
+
+
 def unknown_run(known: Reading | None = None) -> Reading:
     """The reading of running something by a name that may stand for something else now.
 
     Whatever it is was judged when it was prepared, like the text of an SQL EXECUTE.
     """
     if known is None or not known.statements:
-        return Reading((Statement(frozenset({Effect.PREPARE}), opaque=True, tag="EXECUTE"),))
+        return Reading((_EXECUTE,))
     statements = (
-        replace(statement, effects=statement.effects | {Effect.PREPARE})
+        replace(
+            statement,
+            effects=statement.effects | {Effect.PREPARE},
+            keeps=statement.keeps | _EXECUTE.keeps,
+        )
         for statement in known.statements
     )
     return opaque(Reading(tuple(statements), known.literals, known.why))
@@ -142,6 +152,17 @@ class Lane:
     batch: int = 0  # how many Syncs the client has sent
     copied_in: int = 0  # bytes of CopyData since the last COPY
     seen: list[Seen] = field(default_factory=list)
+    pooled: bool = False  # the next transaction may run on another server connection
+    status: bytes = b"I"  # of the transaction, as the target has told last
+
+    def has_moved(self, prepared: Prepared) -> bool:
+        """Whether the server connection may be another one than this was prepared on.
+
+        A pooler keeps it for as long as the target is within a transaction, and for one batch.
+        """
+        if not self.pooled or prepared.batch == self.batch:
+            return False
+        return self.status == b"I" or not self.due.empty
 
     @property
     def masked(self) -> bool:
@@ -149,18 +170,20 @@ class Lane:
         return bool(self.bound.masks)
 
     def covers(self, reading: Reading, forced: bool) -> bool:
-        return self.masked and (forced or is_opaque(reading) or self.bound.covers(reading))
+        return self.masked and (forced or reading.opaque or self.bound.covers(reading))
 
     def lingers(self, reading: Reading) -> bool:
-        return is_opaque(reading) or not reading.effects <= _PASSING
+        return reading.opaque or not reading.effects <= _PASSING
 
     def follow(self, reading: Reading, serial: int, portal: Portal | None = None) -> None:
         """What it means for later messages that the target is about to execute this.
 
         The portal that is run is never replaced by its own run.
         """
-        self.fence.rise(reading.effects, serial)
-        if reading.effects & _RENAMING or is_opaque(reading):
+        effects = reading.effects
+        if not effects.isdisjoint(FENCING):
+            self.fence.rise(effects, serial)
+        if reading.opaque or not effects.isdisjoint(_RENAMING):
             trusted = portal is not None and portal.trusted
             self.statements.distrust_all()
             self.portals.distrust_all()

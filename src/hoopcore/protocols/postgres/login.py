@@ -22,7 +22,6 @@ from hoopcore.stream import (
     Admit,
     Cancel,
     Closed,
-    Connect,
     Identify,
     LoginRefused,
     Opened,
@@ -60,7 +59,15 @@ class Admission:
     password: str | None = field(repr=False)
     tls: bool  # the connection to the target is upgraded before anything is said
     label: str  # goes before the client's application_name
-    client_secret: bytes = field(repr=False)  # 4 bytes: the cancel key the client is given
+    client_secret: bytes = field(repr=False)  # the cancel key; a client of 3.0 gets 4 bytes of it
+    verified: bool = False  # TLS proves that it is the target
+    require_auth: frozenset[str] = frozenset()  # see ``target_login.Credential``
+    hosts: int = 1
+    attrs: str = "any"
+    newest: int = wire.PROTOCOL_3_2  # of the protocol with the target
+    role: str = ""  # what the session is from its start on, whatever the client resets
+    pooled: bool = False  # a pooler gives each transaction to another server connection
+    names: bytes = b""  # a statement of ours about how the session reads names; empty: none
 
 
 def login(
@@ -76,7 +83,7 @@ def login(
         return (yield from _login(random, client_tls))
     except LoginRefused as refused:
         yield Send(Side.CLIENT, fatal(refused))
-        return Closed(f"refused: {refused.code} {refused.message}")
+        return Closed(f"refused: {refused.code} {refused.message}", refused.code)
     except ProtocolError as error:
         yield Send(Side.CLIENT, fatal(LoginRefused("08P01", str(error))))
         return Closed(f"protocol: {error}")
@@ -95,9 +102,9 @@ def _login(random: bytes, client_tls: bool) -> Generator[Step, Any, Opened | Can
             raise ProtocolError("malformed cancel request")
         return Cancel(int.from_bytes(body[:4], "big"), body[4:])
     wish = startup.read_startup(code, body)
-    if wish.minor or wish.extensions:
+    if code > wire.PROTOCOL_3_2 or wish.extensions:
         names = [name.encode() for name in wish.extensions]
-        yield Send(Side.CLIENT, wire.negotiate_protocol(wire.PROTOCOL_3_0, names))
+        yield Send(Side.CLIENT, wire.negotiate_protocol(min(code, wire.PROTOCOL_3_2), names))
     verifier = yield Identify(wish.user)
     if verifier is not None:
         yield from _challenge(verifier, b64encode(random[:18]))
@@ -110,7 +117,9 @@ def _login(random: bytes, client_tls: bool) -> Generator[Step, Any, Opened | Can
             f'database "{named}" is not one of target "{admission.target}"',
             f"It has: {', '.join(admission.databases)}",
         )
-    return (yield from _open(wish, admission, database, b64encode(random[18:36])))
+    if admission.pooled:
+        wish = startup.behind_pooler(wish, admission.target)
+    return (yield from _open(wish, admission, database, random[18:36]))
 
 
 def _first_packet(client_tls: bool) -> Generator[Step, Any, tuple[int, bytes]]:
@@ -162,25 +171,46 @@ def _read_proof() -> Generator[Step, Any, bytes]:
 
 
 def _open(
-    wish: startup.Startup, admission: Admission, database: str, nonce: bytes
+    wish: startup.Startup, admission: Admission, database: str, random: bytes
 ) -> Generator[Step, Any, Opened]:
     """The target's side, and what is left to say to the client."""
-    yield Connect()
     application = startup.application_name(admission.label, wish.application)
     settings = {**dict(wish.settings), "application_name": application}
+    if admission.role:
+        # In the startup packet it is what RESET ROLE goes back to.
+        settings["role"] = admission.role
     credential = target_login.Credential(
         target=admission.target,
         user=admission.user,
         password=admission.password,
         tls=admission.tls,
+        verified=admission.verified,
+        require_auth=admission.require_auth,
+        hosts=admission.hosts,
+        attrs=admission.attrs,
+        newest=admission.newest,
+        role=admission.role,
     )
-    ready = yield from target_login.log_in(credential, database, settings, nonce)
-    key = wire.backend_key_data(ready.pid, admission.client_secret) if ready.pid else b""
+    ready = yield from target_login.open_target(credential, database, settings, random)
+    if admission.role:
+        now = yield from target_login.told(credential, ready, b"SELECT current_user")
+        if now != admission.role:  # whatever stands there has not looked at the startup packet
+            raise LoginRefused(
+                "42501", f'target "{admission.target}" has not taken the role of your grant'
+            )
+    names = ""
+    if admission.names:
+        names = yield from target_login.told(credential, ready, admission.names)
+    # In 3.0 the secret of a cancel key is 4 bytes; 3.2 has room for one that nobody guesses.
+    secret = admission.client_secret[: 4 if wish.minor < 2 else None]
+    key = wire.backend_key_data(ready.pid, secret) if ready.pid else b""
     return Opened(
         parameters=ready.parameters,
         pid=ready.pid,
         secret=ready.secret,
-        client_secret=admission.client_secret,
+        client_secret=secret,
+        host=ready.host,
+        names=names,
         database=database,
         application=wish.application,
         to_client=wire.authentication(0) + ready.statuses + key + wire.ready_for_query(),

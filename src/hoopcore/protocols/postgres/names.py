@@ -99,6 +99,16 @@ class Names(Generic[V]):
         for name in (*self._known, *self._coming):
             self.distrust(name)
 
+    @property
+    def any(self) -> bool:
+        """Whether some name stands for something, or is about to."""
+        return bool(self._known) or bool(self._coming)
+
+    @property
+    def empty(self) -> bool:
+        """Whether the target has confirmed none."""
+        return not self._known
+
     def clear(self) -> list[V]:
         """Forgets what the target has confirmed, and returns it; changes on their way stay."""
         values = list(self._known.values())

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hoopcore.masking import Column, Plan
+from hoopcore.masking import Plan
 from hoopcore.protocols.postgres import refuse, wire
+from hoopcore.protocols.postgres.descriptions import Descriptions
 from hoopcore.protocols.postgres.due import State
 from hoopcore.protocols.postgres.lane import UNUSED, Lane, Sent
 from hoopcore.protocols.postgres.rows import mask_rows
 from hoopcore.sql.postgres import encoding_is_safe
 from hoopcore.statement import Relation
-from hoopcore.stream import Copied, Fatal, Out, ProtocolError, Side
+from hoopcore.stream import Copied, Fatal, MaskFailed, Out, ProtocolError, Side
 
 Chunk = bytes | bytearray | memoryview
 _MANY = frozenset((wire.DATA_ROW, wire.COPY_DATA))  # kinds that come by the thousand
@@ -47,6 +48,13 @@ class Replies:
         self._start = 0  # where in incoming.view the frames begin that pass as they are
         self._out: list[Chunk] = []
         self._sticky = False  # what a covered statement did may still fail at COMMIT
+        self._descriptions = Descriptions(lane)
+        self._beside: dict[int, Callable[[bytes], Chunk | None]] = {
+            wire.PARAMETER_STATUS: self._parameter,
+            wire.NOTICE: self._notice,
+            wire.NOTIFICATION: self._notification,
+            wire.ERROR: self._error,
+        }
         self._by_kind: dict[int, Callable[[Sent, bytes], Chunk | None]] = {
             wire.READY: self._ready,
             wire.ROW_DESCRIPTION: self._row_description,
@@ -70,29 +78,37 @@ class Replies:
     # --- the way of a frame -----------------------------------------------------------------------
 
     def advance(self, out: Out) -> None:
-        """Everything that may go to the client now."""
+        """Everything that may go to the client now.
+
+        Where a frame is a ProtocolError, ``out`` has all that came before it.
+        """
         self.moved = False
-        incoming = self.incoming
-        self._start = incoming.at
+        self._start = self.incoming.at
+        try:
+            self._advance()
+        finally:
+            self._flush()
+            out.to_client, self._out = self._out, []
+            out.seen, self.lane.seen = self.lane.seen, []
+
+    def _advance(self) -> None:
+        incoming, unpack = self.incoming, wire.HEADER.unpack_from
         while True:
             if self._hop:
                 if not len(incoming):
-                    break
+                    return
                 self._need(1)
                 self._hop -= len(incoming.piece(self._hop))
                 continue
-            if not self._need(5):
-                break
-            kind, size = incoming.header() or (0, 0)
+            if incoming.stop - incoming.at < 5 and not self._need(5):
+                return
+            kind, length = unpack(incoming.view, incoming.at)
+            if length < 4:
+                raise ProtocolError("a message is shorter than its own length field")
             if kind not in wire.FROM_TARGET:
                 raise ProtocolError("the target sent a message of unknown kind")
-            if not (self._many(kind, size) if kind in _MANY else self._one(kind, size)):
-                break
-        self._flush()
-        out.to_client.extend(self._out)
-        self._out.clear()
-        out.seen.extend(self.lane.seen)
-        self.lane.seen.clear()
+            if not (self._many if kind in _MANY else self._one)(kind, length + 1):
+                return
 
     def _need(self, size: int) -> bool:
         """Whether that many bytes are here, in one piece."""
@@ -113,14 +129,16 @@ class Replies:
 
     def _one(self, kind: int, size: int) -> bool:
         """Deals with one frame; False where it is not all here."""
+        incoming = self.incoming
         if size > wire.MAX_FRAME:
             raise ProtocolError("the target sent a message over 64 MiB")
-        if not self._need(size):
+        if incoming.stop - incoming.at < size and not self._need(size):
             return False
         if self.over:
             raise ProtocolError("the target goes on after a fatal error")
-        incoming = self.incoming
-        instead = self._message(kind, bytes(incoming.view[incoming.at + 5 : incoming.at + size]))
+        body = bytes(incoming.view[incoming.at + 5 : incoming.at + size])
+        beside = self._beside.get(kind)
+        instead = self._answer(kind, body) if beside is None else beside(body)
         if instead is None:
             incoming.at += size
             return True
@@ -171,10 +189,8 @@ class Replies:
         start, count, unpack = at, 0, wire.HEADER.unpack_from
         while stop - at >= 5:
             this, length = unpack(view, at)
-            if this != kind:
+            if this != kind or length < 4:
                 break
-            if length < 4:
-                raise ProtocolError("a message is shorter than its own length field")
             count += 1
             at += length + 1
         incoming.at = min(at, stop)
@@ -188,13 +204,16 @@ class Replies:
         view, at, stop = incoming.view, incoming.at, incoming.stop
         while stop - at >= 5:
             kind, length = wire.HEADER.unpack_from(view, at)
-            if kind != wire.DATA_ROW or length + 1 > stop - at:
+            if kind != wire.DATA_ROW or length + 1 > stop - at or length < 4:
                 break
-            if length < 4:
-                raise ProtocolError("a message is shorter than its own length field")
             sent.rows += 1
             at += length + 1
-        chunk, counts = mask_rows(plan, bytearray(view[incoming.at : at]))
+        try:
+            chunk, counts = mask_rows(plan, bytearray(view[incoming.at : at]))
+        except ProtocolError:
+            raise
+        except Exception as problem:  # the border: it fails closed, under a name of its own
+            raise MaskFailed(type(problem).__name__) from problem
         incoming.at = self._start = at
         sent.bytes += len(chunk)
         for what, count in counts.items():
@@ -203,20 +222,14 @@ class Replies:
 
     # --- one reply --------------------------------------------------------------------------------
 
-    def _message(self, kind: int, body: bytes) -> Chunk | None:
-        """What the client gets in place of this message; None: the message as it is."""
-        if kind == wire.PARAMETER_STATUS:
-            return self._parameter(body)
-        if kind == wire.NOTICE:
-            fields = wire.error_fields(body)
-            return refuse.withheld(kind, fields) if self._withholds(self.lane.due.head) else None
-        if kind == wire.NOTIFICATION:
-            return refuse.without_payload(body) if self.lane.masked else None
-        if kind == wire.ERROR:
-            return self._error(body)
-        was = self.lane.due.head
-        was_copying_in = was is not None and was.state is State.COPYING_IN
-        sent = self._answered(kind)
+    def _answer(self, kind: int, body: bytes) -> Chunk | None:
+        """What the client gets in place of this answer; None: the answer as it is."""
+        # Nothing but CommandComplete answers a COPY IN that went well.
+        was_copying_in = kind == wire.COMMAND_COMPLETE and self.lane.due.copying_in
+        self.moved = True
+        sent = self.lane.due.reply(kind)
+        if sent.lingers:
+            self._sticky = True
         if sent.refusal is not None and kind != wire.READY:
             raise ProtocolError("the target took what stands in for a refused statement")
         if was_copying_in:
@@ -227,49 +240,43 @@ class Replies:
     def _answered(self, kind: int) -> Sent:
         self.moved = True
         sent = self.lane.due.reply(kind)
-        self._sticky = self._sticky or sent.lingers
+        if sent.lingers:
+            self._sticky = True
         return sent
 
     def _ready(self, sent: Sent, body: bytes) -> Chunk | None:
         if body not in (b"I", b"T", b"E"):
             raise ProtocolError("the target is ready in a state that there is none of")
-        self.lane.fence.ready(sent.serial)
+        if self.lane.fence.serial:
+            self.lane.fence.ready(sent.serial)
+        self.lane.status = body
         if sent.kind != wire.SYNC:
             self.lane.tell(sent)
         if body == b"I":
             self._sticky = False
-            for portal in self.lane.portals.clear():
-                if not portal.told:
-                    self.lane.tell(Sent(wire.BIND, seq=portal.seq, portal=portal, tag=UNUSED))
+            if not self.lane.portals.empty:
+                for portal in self.lane.portals.clear():
+                    if not portal.told:
+                        self.lane.tell(Sent(wire.BIND, seq=portal.seq, portal=portal, tag=UNUSED))
         return None
 
     def _row_description(self, sent: Sent, body: bytes) -> Chunk | None:
-        fields = wire.row_description(body)
-        names = tuple(field.name for field in fields)
-        if sent.kind == wire.DESCRIBE and sent.portal is None:
-            return None  # of a statement, or of a portal that is not known: no rows rest on it
-        columns = [Column(f.name, f.table, f.attnum, f.type, f.format) for f in fields]
-        plan = self._compiled(columns, sent.covered)
+        names, plan = self._descriptions.of(body, sent.covered)
         if sent.portal is not None:
             sent.portal.columns, sent.portal.plan = names, plan
             sent.portal.described = True
-        else:
+        elif sent.kind != wire.DESCRIBE:
             sent.columns, sent.plan = names, plan
+        # Else of a statement, or of a portal that is not known: no rows rest on it.
         return _SWALLOWED if sent.own else None
-
-    def _compiled(self, columns: list[Column], covered: bool) -> Plan | None:
-        if not self.lane.bound.active:
-            return None
-        encoding = self.lane.settings.get("client_encoding", "")
-        return self.lane.bound.plan(columns, covered, encoding)
 
     def _no_data(self, sent: Sent, body: bytes) -> Chunk | None:
         return _SWALLOWED if sent.own else None
 
     def _complete(self, sent: Sent, body: bytes) -> Chunk | None:
-        reader = wire.Body(body)
-        sent.tag = reader.cstring().decode("utf-8", "backslashreplace")
-        reader.end()
+        if body.find(b"\0") != len(body) - 1:
+            raise ProtocolError("a command tag is not one text")
+        sent.tag = body[:-1].decode("utf-8", "backslashreplace")
         if sent.kind == wire.EXECUTE:
             self.lane.tell(sent)
         return None
@@ -316,6 +323,14 @@ class Replies:
         return None
 
     # --- errors -----------------------------------------------------------------------------------
+
+    def _notice(self, body: bytes) -> Chunk | None:
+        fields = wire.error_fields(body)
+        withholds = self._withholds(self.lane.due.head)
+        return refuse.withheld(wire.NOTICE, fields) if withholds else None
+
+    def _notification(self, body: bytes) -> Chunk | None:
+        return refuse.without_payload(body) if self.lane.masked else None
 
     def _error(self, body: bytes) -> Chunk | None:
         fields = wire.error_fields(body)

@@ -106,6 +106,14 @@ class Verifier:
     stored_key: bytes = field(repr=False)
     server_key: bytes = field(repr=False)
 
+    @property
+    def text(self) -> str:
+        """As PostgreSQL keeps it, and takes it in place of a password."""
+        salt, stored, server = (
+            b64encode(part).decode() for part in (self.salt, self.stored_key, self.server_key)
+        )
+        return f"{MECHANISM}${self.iterations}:{salt}${stored}:{server}"
+
 
 def make_verifier(password: str, salt: bytes, iterations: int = ITERATIONS) -> Verifier:
     """The verifier of this password; as slow as one login."""

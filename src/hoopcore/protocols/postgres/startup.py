@@ -10,7 +10,7 @@ Order of the file: reading, settings that may be set, ``options``, what goes on.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hoopcore.protocols.postgres import wire
 from hoopcore.stream import LoginRefused
@@ -23,8 +23,8 @@ LONGEST_NAME = 63
 class Startup:
     """A startup packet that may go on.  ``settings`` holds allowed names as PostgreSQL spells them.
 
-    ``minor`` is the protocol version the client asked for, ``extensions`` the ``_pq_.`` options it
-    asked for: neither is granted.
+    ``minor`` is the protocol version the client asked for; from 2 on it takes a long cancel key.
+    ``extensions`` are the ``_pq_.`` options it asked for: none is granted.
     """
 
     minor: int
@@ -42,7 +42,7 @@ def read_startup(code: int, body: bytes) -> Startup:
     """
     if code >> 16 != 3:
         raise LoginRefused(
-            "0A000", f"protocol {code >> 16}.{code & 0xFFFF} is not supported, only 3.0"
+            "0A000", f"protocol {code >> 16}.{code & 0xFFFF} is not supported, only 3.0 and 3.2"
         )
     given = {
         name.decode("utf-8", "replace"): value.decode("utf-8", "replace")
@@ -198,6 +198,27 @@ def _split_options(text: str) -> list[str]:
 
 
 # --- what goes on -------------------------------------------------------------------------------
+
+
+# What pgbouncer keeps for each client, and gives to the server connection that serves it next.
+_KEPT_BY_POOLER = frozenset(
+    {"client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings"}
+)
+# Drivers send it unasked, and it only makes floats longer; poolers are told to overlook it.
+_NOT_FOR_POOLER = "extra_float_digits"
+
+
+def behind_pooler(wish: Startup, target: str) -> Startup:
+    """The same, as far as a pooler keeps it for this client alone, or LoginRefused."""
+    kept = tuple((name, value) for name, value in wish.settings if name != _NOT_FOR_POOLER)
+    for name, _ in kept:
+        if name not in _KEPT_BY_POOLER:
+            raise LoginRefused(
+                "42501",
+                f'the startup option "{name}" cannot be kept by the pooler of target "{target}"',
+                f"Use SET LOCAL {name} = … within a transaction.",
+            )
+    return replace(wish, settings=kept)
 
 
 def application_name(label: str, client: str) -> str:

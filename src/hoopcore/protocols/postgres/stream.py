@@ -17,21 +17,28 @@ from hoopcore.protocols.postgres.asks import Asks
 from hoopcore.protocols.postgres.lane import Lane
 from hoopcore.protocols.postgres.replies import Replies
 from hoopcore.statement import Reading
-from hoopcore.stream import Ask, Out, Refusal, Side
+from hoopcore.stream import Ask, Out, ProtocolError, Refusal, Side
+
+# A member of an Enum is looked up by Python, each time.
+_CLIENT = Side.CLIENT
 
 
 class PostgresStream:
     """Protocol 3.0 from the first ReadyForQuery on; see ``hoopcore.stream.Stream``.
 
     ``parameters`` are those the target has reported, ``bound`` the masks of this principal,
-    ``session`` the id that a substituted text names in the target's log.
+    ``session`` the id that a substituted text names in the target's log.  ``pooled``: each
+    transaction may run on another server connection.
     """
 
-    def __init__(self, parameters: dict[str, str], bound: Bound, session: str) -> None:
-        self._lane = Lane(dict(parameters), bound, session)
+    def __init__(
+        self, parameters: dict[str, str], bound: Bound, session: str, *, pooled: bool = False
+    ) -> None:
+        self._lane = Lane(dict(parameters), bound, session, pooled=pooled)
         self._asks = Asks(self._lane)
         self._replies = Replies(self._lane)
         self._notices: list[bytes] = []
+        self._left = Out()  # what came before a frame of the target that is a ProtocolError
         self._ended = False
         self.ready_again = False
 
@@ -39,7 +46,7 @@ class PostgresStream:
 
     def feed(self, side: Side, data: bytes | bytearray | memoryview) -> None:
         """Takes bytes as they came.  They must not be written into again."""
-        half = self._asks if side is Side.CLIENT else self._replies
+        half = self._asks if side is _CLIENT else self._replies
         half.incoming.feed(data)
 
     def next_ask(self) -> Ask | None:
@@ -67,7 +74,10 @@ class PostgresStream:
         """What may go to the target without a verdict, up to the next ask."""
         if self._ended:
             return Out()
-        self._asks.advance(ask=False)
+        if len(self._asks.incoming):
+            self._asks.advance(ask=False)
+        else:
+            self._asks.blocked = False
         return self._asks.drain(Out())
 
     # --- the target's side ----------------------------------------------------------------------
@@ -75,7 +85,11 @@ class PostgresStream:
     def from_target(self) -> Out:
         """What may go to the client.  After ``end`` that is nothing; what is seen is still told."""
         out = Out()
-        self._replies.advance(out)
+        try:
+            self._replies.advance(out)
+        except ProtocolError:
+            self._left = out
+            raise
         self.ready_again = self._replies.moved and self._asks.blocked
         if self._ended:
             out.to_client.clear()
@@ -97,13 +111,22 @@ class PostgresStream:
         return Out()
 
     def end(self, code: str, text: str) -> Out:
-        """A FATAL, or nothing where the client stands inside a frame; nothing is said after it."""
+        """A FATAL, or nothing where the client stands inside a frame; nothing is said after it.
+
+        After a ProtocolError of the target, behind what came before it, which was whole.
+        """
         if self._ended:
             return Out()
         self._ended = True
-        if not self._replies.between_frames:
-            return Out()
-        return Out(to_client=[wire.error_response("FATAL", code, text, encoding=self._encoding)])
+        out, self._left = self._left, Out()
+        if self._replies.between_frames:
+            fatal = wire.error_response("FATAL", code, text, encoding=self._encoding)
+            out.to_client.append(fatal)
+        return out
+
+    def goodbye(self) -> bytes:
+        """A Terminate, or nothing where the client has begun a message: it is no part of that."""
+        return wire.frame(wire.TERMINATE) if self._asks.incoming.ends_whole() else b""
 
     def rebind(self, bound: Bound) -> None:
         """Other masks from the next statement on: the catalog has changed."""
@@ -124,6 +147,11 @@ class PostgresStream:
     def idle(self) -> bool:
         """Whether every ask has had its verdict and its whole reply."""
         return self._asks.asked is None and self._lane.due.empty and self._replies.between_frames
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is idle and in no transaction: what it has changed, all can see."""
+        return self.idle and self._lane.status == b"I"
 
     @property
     def leaving(self) -> bool:

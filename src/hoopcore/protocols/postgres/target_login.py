@@ -1,8 +1,9 @@
-"""The agent logs in to the target: TLS, startup, authentication, until the target is ready.
+"""The agent logs in to the target: host, TLS, startup, authentication, until the target is ready.
 
 A target is not trusted: every length is bounded, an answer before TLS is one byte and no more,
 the server proves in SCRAM that it knows the password too, and its error texts go no further, since
-they name the credential's user.  The client gets their SQLSTATE with words of our own.
+they name the credential's user.  The client gets their SQLSTATE with words of our own.  What kinds
+of proof the agent gives is its own choice (``Credential.require_auth``), never the target's.
 
 The functions below stand in the order in which a login meets them.
 """
@@ -10,6 +11,7 @@ The functions below stand in the order in which a login meets them.
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 from hoopcore.protocols.postgres import scram, wire
 from hoopcore.protocols.postgres.startup import in_ascii
 from hoopcore.sql.postgres import encoding_is_safe
-from hoopcore.stream import LoginRefused, ProtocolError, Read, Send, Side, StartTLS, Step
+from hoopcore.stream import Connect, LoginRefused, ProtocolError, Read, Send, Side, StartTLS, Step
 
 # No message of a login is near it; what is longer is not PostgreSQL.
 LARGEST_MESSAGE = 60_000
@@ -29,12 +31,31 @@ _TELL = "This is between the agent and its target: tell whoever runs hoop-agent.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """What a login to a target needs.  ``tls``: the connection is to be upgraded first."""
+    """What a login to a target needs.  ``tls``: the connection is to be upgraded first.
+
+    ``require_auth`` are the kinds of proof that may be asked for, as libpq names them.  Empty: none
+    at all, SCRAM, and over TLS that is ``verified`` also md5 and a password in clear, which never
+    goes another way.
+    """
 
     target: str
     user: str
     password: str | None = field(repr=False)
     tls: bool
+    verified: bool = False
+    require_auth: frozenset[str] = frozenset()
+    hosts: int = 1
+    attrs: str = "any"  # target_session_attrs, as libpq defines it
+    newest: int = wire.PROTOCOL_3_2  # the newest version of the protocol that is asked for
+    role: str = ""  # the database role that the startup packet names, for messages
+
+    def gives(self, method: str) -> bool:
+        """Whether this kind of proof is given."""
+        if method == "password" and not self.verified:
+            return False
+        if self.require_auth:
+            return method in self.require_auth
+        return self.verified or method not in ("md5", "password")
 
 
 @dataclass(slots=True)
@@ -45,6 +66,39 @@ class Ready:
     statuses: bytes = b""  # the ParameterStatus messages as they came
     pid: int = 0  # 0: the target gave no key, so nothing can be cancelled
     secret: bytes = b""
+    host: int = 0  # which one it is
+
+
+def open_target(
+    credential: Credential, database: str, settings: dict[str, str], random: bytes
+) -> Generator[Step, Any, Ready]:
+    """Connects to the first host that is there and is what ``attrs`` wants, and logs in.
+
+    A host that is away or starting up, and one that is of another kind, is passed over; one that
+    does not let us in ends the search, as in libpq: the next would be tried with the same proof.
+    """
+    wanted = ("standby", "any") if credential.attrs == "prefer-standby" else (credential.attrs,)
+    problem: LoginRefused | None = None
+    nonce = random
+    for attrs in wanted:
+        for host in range(credential.hosts):
+            try:
+                yield Connect(host)
+                ready = yield from log_in(credential, database, settings, b64encode(nonce))
+            except LoginRefused as refused:
+                if refused.code not in _NEXT_HOST:
+                    raise
+                problem = refused
+                continue
+            finally:
+                nonce = hashlib.sha256(nonce).digest()  # each is used once
+            if (yield from _suits(credential, ready, attrs)):
+                ready.host = host
+                return ready
+            yield Send(Side.TARGET, wire.frame(wire.TERMINATE))
+            problem = problem or _unsuited(credential)
+    assert problem is not None, "a target has a host"
+    raise problem
 
 
 def log_in(
@@ -55,7 +109,7 @@ def log_in(
     if credential.tls:
         certificate = yield from _upgrade(credential)
     names = {"user": credential.user, "database": database}
-    yield Send(Side.TARGET, wire.startup_message(names | settings))
+    yield Send(Side.TARGET, wire.startup_message(names | settings, credential.newest))
     yield from _authenticate(credential, certificate, nonce)
     return (yield from _until_ready(credential, database))
 
@@ -78,16 +132,19 @@ def _authenticate(
     credential: Credential, certificate: bytes, nonce: bytes
 ) -> Generator[Step, Any, None]:
     """Until AuthenticationOk, which counts only when no exchange is half done."""
-    code, rest = yield from _read_authentication(credential)
+    code, rest = yield from _read_authentication(credential, first=True)
     if code == 0:
+        if not credential.gives("none"):
+            raise _misconfigured(credential, "asks for no proof, which require_auth does not allow")
         return
     if credential.password is None:
         raise _misconfigured(credential, "asks for a password, and its credential has none")
-    if code == 3 and credential.tls:
-        yield _answer(credential.password.encode() + b"\0")
-    elif code == 3:
-        raise _misconfigured(credential, "asks for a password in clear on a connection in clear")
+    if code == 3:
+        yield _in_clear(credential, credential.password)
     elif code == 5 and len(rest) == 4:
+        if not credential.gives("md5"):
+            words = "asks for md5, which goes over verified TLS, or where require_auth allows it"
+            raise _misconfigured(credential, words)
         yield _answer(_md5(credential.user, credential.password, rest) + b"\0")
     elif code == 10:
         yield from _scram(credential, rest, certificate, nonce)
@@ -98,17 +155,28 @@ def _authenticate(
         raise ProtocolError(f'target "{credential.target}" asks twice for authentication')
 
 
+def _in_clear(credential: Credential, password: str) -> Send:
+    if not credential.verified:
+        where = "over TLS that proves nothing" if credential.tls else "on a connection in clear"
+        raise _misconfigured(credential, f"asks for a password in clear {where}")
+    if not credential.gives("password"):
+        words = "asks for a password in clear, which require_auth does not allow"
+        raise _misconfigured(credential, words)
+    return _answer(password.encode() + b"\0")
+
+
 def _scram(
     credential: Credential, offered: bytes, certificate: bytes, nonce: bytes
 ) -> Generator[Step, Any, None]:
     mechanisms = offered.split(b"\0")
     binding = scram.end_point(certificate) if certificate else None
-    if binding is not None and scram.MECHANISM_PLUS.encode() in mechanisms:
+    plus = credential.gives("scram-sha-256-plus") or credential.gives("scram-sha-256")
+    if plus and binding is not None and scram.MECHANISM_PLUS.encode() in mechanisms:
         mechanism, over_tls = scram.MECHANISM_PLUS, True
-    elif scram.MECHANISM.encode() in mechanisms:
+    elif credential.gives("scram-sha-256") and scram.MECHANISM.encode() in mechanisms:
         mechanism, over_tls, binding = scram.MECHANISM, binding is not None, None
     else:
-        raise _misconfigured(credential, "offers no SCRAM mechanism that hoop knows")
+        raise _misconfigured(credential, "offers no SCRAM mechanism that is known and allowed")
     assert credential.password is not None
     exchange = scram.ClientExchange(credential.password, nonce, binding=binding, over_tls=over_tls)
     yield Send(Side.TARGET, wire.sasl_initial(mechanism, exchange.first()))
@@ -128,8 +196,15 @@ def _read_sasl(credential: Credential, wanted: int) -> Generator[Step, Any, byte
     return rest
 
 
-def _read_authentication(credential: Credential) -> Generator[Step, Any, tuple[int, bytes]]:
+def _read_authentication(
+    credential: Credential, *, first: bool = False
+) -> Generator[Step, Any, tuple[int, bytes]]:
+    """``first``: an older server may say first that it speaks 3.0 only, and goes on with that."""
     kind, body = yield from _read_message(credential)
+    if first and kind == wire.NEGOTIATE and len(body) == 8:
+        spoken, unknown = (int.from_bytes(part, "big") for part in (body[:4], body[4:]))
+        if not unknown and wire.PROTOCOL_3_0 <= spoken < credential.newest:
+            kind, body = yield from _read_message(credential)
     if kind != wire.AUTHENTICATION or len(body) < 4:
         raise ProtocolError(f'target "{credential.target}" does not speak PostgreSQL at login')
     return int.from_bytes(body[:4], "big"), body[4:]
@@ -152,6 +227,63 @@ def _until_ready(credential: Credential, database: str) -> Generator[Step, Any, 
         if len(ready.statuses) > LARGEST_STATUSES:
             break
     raise ProtocolError(f'target "{credential.target}" does not speak PostgreSQL at login')
+
+
+# --- which host it is -----------------------------------------------------------------------------
+
+_NEXT_HOST = frozenset({"08001", "57P03"})  # away, or not ready for anybody
+
+
+def _suits(credential: Credential, ready: Ready, attrs: str) -> Generator[Step, Any, bool]:
+    """Whether this host is of the kind that is wanted.  Since 14 PostgreSQL reports it itself."""
+    if attrs == "any":
+        return True
+    standby = ready.parameters.get("in_hot_standby", "")
+    if not standby:
+        standby = yield from told(credential, ready, b"SELECT pg_catalog.pg_is_in_recovery()")
+    recovering = standby in ("on", "t")
+    if attrs in ("primary", "standby"):
+        return recovering is (attrs == "standby")
+    read_only = ready.parameters.get("default_transaction_read_only", "")
+    if not read_only:
+        read_only = yield from told(credential, ready, b"SHOW transaction_read_only")
+    return (recovering or read_only == "on") is (attrs == "read-only")
+
+
+def told(credential: Credential, ready: Ready, text: bytes) -> Generator[Step, Any, str]:
+    """The one value that a statement of our own gives."""
+    rows = yield from ask(credential, ready, text)
+    if len(rows) != 1 or len(rows[0]) != 1 or rows[0][0] is None:
+        raise ProtocolError(f'target "{credential.target}" does not answer a simple question')
+    return rows[0][0].decode("utf-8", "replace")
+
+
+def _unsuited(credential: Credential) -> LoginRefused:
+    who = "its host is not" if credential.hosts == 1 else f"none of its {credential.hosts} hosts is"
+    words = f'target "{credential.target}" is to be {credential.attrs}, and {who}'
+    return LoginRefused("08001", words, "Try again in a moment.")
+
+
+def ask(
+    credential: Credential, ready: Ready, text: bytes
+) -> Generator[Step, Any, list[tuple[bytes | None, ...]]]:
+    """The rows that one statement of our own gives, as text; the connection is ready again."""
+    yield Send(Side.TARGET, wire.query(text))
+    rows: list[tuple[bytes | None, ...]] = []
+    for _ in range(MOST_MESSAGES):
+        kind, body = yield from _read_message(credential)
+        if kind == wire.DATA_ROW:
+            reader = wire.Body(body)
+            rows.append(tuple(reader.value() for _ in range(reader.uint16())))
+        elif kind == wire.PARAMETER_STATUS:
+            name, value = wire.parameter(body)
+            ready.parameters[name] = value
+            ready.statuses += wire.frame(wire.PARAMETER_STATUS, body)
+        elif kind == wire.READY and body == b"I":
+            return rows
+        elif kind not in (wire.ROW_DESCRIPTION, wire.COMMAND_COMPLETE):
+            break
+    raise ProtocolError(f'target "{credential.target}" does not answer a simple question')
 
 
 def _checked(ready: Ready, credential: Credential, database: str) -> Ready:
@@ -214,6 +346,9 @@ _LATER = ("53", "57")
 def _refused(credential: Credential, body: bytes) -> LoginRefused:
     code = wire.sqlstate(wire.error_fields(body))
     words = _WORDS.get(code, f"refused the agent's connection (SQLSTATE {code})")
+    if credential.role and code in ("22023", "42501", "42704"):
+        words = f'does not let the agent\'s credential be the role "{in_ascii(credential.role)}"'
+        return LoginRefused(code, f'target "{credential.target}" {words}', _TELL)
     # A wrong setting is the client's own doing; only the target knows which one it was.
     if code.startswith("22") or code == "42704":
         words, hint = "does not take a startup option of the client", "Leave out startup options."

@@ -82,7 +82,7 @@ class Incoming:
         piece = memoryview(data)
         if not piece:
             return
-        if self.at == self.stop and not self._more:
+        if self.at == self.stop and not self._waiting:
             self.view, self.at, self.stop = piece, 0, len(piece)
         else:
             self._more.append(piece)
@@ -117,6 +117,14 @@ class Incoming:
         if length < 4:
             raise ProtocolError("a message is shorter than its own length field")
         return kind, length + 1
+
+    def ends_whole(self) -> bool:
+        """Whether what is unread is whole frames, or nothing."""
+        self.has(len(self))
+        at = self.at
+        while self.stop - at >= 5:
+            at += HEADER.unpack_from(self.view, at)[1] + 1
+        return at == self.stop
 
     def piece(self, size: int) -> memoryview:
         """Up to ``size`` of the unread bytes, without waiting or copying; they count as read."""

@@ -1,0 +1,124 @@
+"""What the agent knows to be wrong with itself: the agent's part of ``hoop doctor``.
+
+Whoever is signed in learns whether it is well; what exactly is wrong, with paths, lines and
+numbers, only who administers it.  Each look has a time limit of its own and hides no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+
+from hoopagent.api.context import Agent, Who
+from hoopagent.config_files import check
+from hoopagent.means import View
+from hoopagent.recorder import RESERVE
+from hoopagent.store import StoreAway
+from hoopcore.model import SECOND, Time
+
+_LIMIT = 5.0  # seconds
+
+# Below this much above the reserve, whoever runs the agent should know.
+_SCARCE = 16 * RESERVE
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One look.  ``detail`` is for those who run the agent."""
+
+    check: str
+    state: str  # "ok", "warn", "fail"
+    said: str
+    mend: str = ""
+    detail: str = ""
+
+    def view(self, *, whole: bool) -> View:
+        said = f"{self.said}: {self.detail}" if whole and self.detail else self.said
+        theirs = "Tell who runs the agent." if self.mend and not whole else self.mend
+        return {"check": self.check, "state": self.state, "said": said, "mend": theirs}
+
+
+def router(agent: Agent) -> APIRouter:
+    """``GET /v1/doctor``."""
+    routes = APIRouter(prefix="/v1/doctor")
+
+    @routes.get("")
+    async def looked(who: Who) -> list[View]:
+        looks: tuple[tuple[str, Callable[[Agent], Awaitable[Found]]], ...] = (
+            ("store", _store),
+            ("recordings", _recordings),
+            ("policy", _policy),
+            ("agent's clock", _clock),
+        )
+        found = await asyncio.gather(*(_within(name, look(agent)) for name, look in looks))
+        return [one.view(whole=agent.administers(who)) for one in found]
+
+    return routes
+
+
+async def _within(name: str, look: Awaitable[Found]) -> Found:
+    try:
+        async with asyncio.timeout(_LIMIT):
+            return await look
+    except TimeoutError:
+        return Found(name, "fail", f"no answer within {_LIMIT:g} s", "Look at the agent's log.")
+
+
+async def _store(agent: Agent) -> Found:
+    try:
+        await agent.store.highest_time(agent.clock())
+    except StoreAway as problem:
+        said = "the agent cannot reach its store: nothing new is opened or granted"
+        return Found("store", "fail", said, "Look at [agent] store and the disk.", str(problem))
+    return Found("store", "ok", "it answers, and can be written")
+
+
+async def _recordings(agent: Agent) -> Found:
+    return await asyncio.to_thread(_space, agent)
+
+
+def _space(agent: Agent) -> Found:
+    """Room where recordings are kept; below the reserve no session is opened."""
+    place = next(one for one in (agent.recordings, *agent.recordings.parents) if one.exists())
+    try:
+        seen = os.statvfs(place)
+    except OSError as problem:
+        why = problem.strerror or ""
+        return Found("recordings", "fail", "their disk cannot be asked", f"Look at {place}.", why)
+    free = seen.f_bavail * seen.f_frsize
+    detail = f"{free >> 20} MiB are free at {place}, the reserve is {RESERVE >> 20} MiB"
+    if free < RESERVE or not seen.f_favail:
+        said = "their disk is full: no session is opened"
+        return Found("recordings", "fail", said, f"Make room at {place}.", detail)
+    if free < _SCARCE:
+        said = "their disk is nearly full"
+        return Found("recordings", "warn", said, f"Make room at {place}.", detail)
+    return Found("recordings", "ok", "there is room for them", detail=detail)
+
+
+async def _policy(agent: Agent) -> Found:
+    loaded = agent.config
+    config, problems = await asyncio.to_thread(check, loaded.folder)
+    short = loaded.version[:12]
+    if config is None:
+        said = f"version {short} is in force; what is on the disk now does not load"
+        first = problems[0] if problems else None
+        detail = f"{first.file}:{first.line}: {first.message}" if first else ""
+        mend = f"hoop-agent check --config {loaded.folder}"
+        return Found("policy", "fail", said, mend, detail)
+    if config.version != loaded.version:
+        said = f"version {short} is in force; another one, {config.version[:12]}, is on the disk"
+        return Found("policy", "warn", said, f"hoop-agent restart --config {loaded.folder}")
+    return Found("policy", "ok", f"version {short} is in force, and is what is on the disk")
+
+
+async def _clock(agent: Agent) -> Found:
+    ahead: Time = agent.clock() - agent.wall()
+    if ahead > 5 * SECOND:
+        said = f"it was turned back by {ahead // SECOND} s: access ends that much earlier"
+        return Found("agent's clock", "warn", said, "Set the clock of the agent's machine (NTP).")
+    return Found("agent's clock", "ok", "it has not been turned back")

@@ -1,0 +1,135 @@
+"""What is wrong with targets.toml that no single key shows: addresses, credentials, keys, poolers.
+
+``config_files`` reads the shapes; here each target is looked at as a whole, and together with the
+roles that lead to it.  Nothing here opens a connection or asks a keyring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TypeAlias
+
+from hoopagent.config import Config, Role, TargetSection
+from hoopagent.connect import KeyUnsafe, check_key
+from hoopagent.secrets import SecretUnread, read_secret
+from hoopcore.places import ConfigError, line_of, lines_of
+
+FILE = "targets.toml"
+
+Problem: TypeAlias = tuple[str, tuple[str, ...]]
+"""What is wrong, and under which keys of the target."""
+
+
+def crossed(
+    text: str, targets: dict[str, TargetSection], roles: dict[str, Role]
+) -> list[ConfigError]:
+    """Problems between keys that are each right."""
+    found = []
+    for name, target in targets.items():
+        for check in (_addresses, _credential, _pooler):
+            found += [_error(text, name, *problem) for problem in check(target)]
+        wanted = _roles_for(name, roles)
+        if wanted and target.pooler != "none":
+            words = (
+                f"a pooler keeps no role for a session, and roles.toml wants database_role"
+                f' "{wanted[0]}" here'
+            )
+            found.append(_error(text, name, words, ("pooler",)))
+    return found
+
+
+def is_address(text: str) -> bool:
+    """Whether it is ``host:port``."""
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and int(port) < 1 << 16
+
+
+def _addresses(target: TargetSection) -> Iterator[Problem]:
+    several = not isinstance(target.address, str)
+    addresses = (target.address,) if isinstance(target.address, str) else target.address
+    for address in addresses:
+        if address.startswith("/"):
+            if several:
+                yield "a list of addresses has no folders of sockets in it", ("address",)
+        elif not is_address(address):
+            words = f'address "{address}" is not host:port, nor the folder of a socket'
+            yield words, ("address",)
+
+
+def _credential(target: TargetSection) -> Iterator[Problem]:
+    credential, tls = target.credential, target.tls
+    if credential.command and credential.password is not None:
+        yield "a credential has a password or a command, not both", ("credential", "command")
+    if (credential.password or "").startswith("keyring:"):
+        service, _, account = (credential.password or "")[8:].rpartition("/")
+        if not service or not account:
+            yield "a keyring's entry is keyring:SERVICE/ACCOUNT", ("credential", "password")
+    if credential.in_roles and not credential.ephemeral:
+        yield "in_roles is for ephemeral users", ("credential", "in_roles")
+    writes = target.target_session_attrs in ("read-write", "primary")
+    if credential.ephemeral and not writes and not isinstance(target.address, str):
+        words = (
+            'users are made on a primary: target_session_attrs = "read-write" with several hosts'
+        )
+        yield words, ("target_session_attrs",)
+    if (tls.cert_file is None) is not (tls.key_file is None):
+        yield "cert_file and key_file belong together", ("tls", "cert_file")
+
+
+def _pooler(target: TargetSection) -> Iterator[Problem]:
+    if target.pooler != "none" and target.credential.ephemeral:
+        words = "a pooler does not know users that are made for a session"
+        yield words, ("credential", "ephemeral")
+    if target.pooler != "none" and target.target_session_attrs != "any":
+        yield "behind a pooler nobody can tell which host it is", ("target_session_attrs",)
+
+
+def _roles_for(target: str, roles: dict[str, Role]) -> list[str]:
+    return [
+        offer.database_role
+        for role in roles.values()
+        for offer in role.may_request
+        if offer.database_role and any(fnmatchcase(target, p) for p in offer.targets)
+    ]
+
+
+def unread(text: str, config: Config) -> list[ConfigError]:
+    """References that stand for nothing now, and files that are not there or not safe."""
+    found = []
+    for name, target in config.targets.items():
+        for check in (_secret_of(config.folder), _key_files):
+            found += [_error(text, name, *problem) for problem in check(target)]
+    return found
+
+
+def _secret_of(folder: Path) -> Callable[[TargetSection], Iterator[Problem]]:
+    def check(target: TargetSection) -> Iterator[Problem]:
+        reference = target.credential.password
+        if reference is None or reference.startswith("keyring:"):
+            return  # a keyring may ask somebody, so it is asked when it must be
+        try:
+            read_secret(reference, folder)
+        except SecretUnread as problem:
+            yield f'"password": {problem}', ("credential", "password")
+
+    return check
+
+
+def _key_files(target: TargetSection) -> Iterator[Problem]:
+    tls = target.tls
+    try:
+        if tls.key_file is not None:
+            check_key(tls.key_file)
+    except KeyUnsafe as problem:
+        yield str(problem), ("tls", "key_file")
+    except OSError as problem:
+        yield f"key_file {tls.key_file}: {problem.strerror}", ("tls", "key_file")
+    if tls.cert_file is not None and not tls.cert_file.is_file():
+        yield f"cert_file {tls.cert_file}: no such file", ("tls", "cert_file")
+
+
+def _error(text: str, name: str, said: str, keys: tuple[str, ...]) -> ConfigError:
+    line = line_of(lines_of(text), ("targets", name, *keys))
+    return ConfigError(said, file=FILE, line=line, key=keys[-1])

@@ -1,0 +1,48 @@
+"""Which certificate opens the SSH door, and for whom.
+
+It is asked at every offer and at every signature; what it says of an offer opens nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import asyncssh
+
+from hoopagent.identity import is_sign_in
+from hoopcore.model import is_id
+
+
+class OurCertificates(asyncssh.SSHAuthorizedKeys):
+    """Which certificate is good for one user name: of our CA, and naming it and nobody else.
+
+    asyncssh then checks the rest: kind, times, the CA's signature, and the client's own.
+    """
+
+    def __init__(self, ca: asyncssh.SSHKey, username: str, count: Callable[[], None]) -> None:
+        super().__init__()
+        self._ca = ca.public_data
+        self._username = username
+        self._count = count
+
+    def validate(
+        self,
+        key: asyncssh.SSHKey,
+        client_host: str,
+        client_addr: str,
+        cert_principals: Sequence[str] | None = None,
+        ca: bool = False,
+    ) -> dict[str, Any] | None:
+        """No options where it is good, None where it is not.  A plain key never is."""
+        if not ca:
+            return None
+        self._count()
+        # A certificate that names nobody would be good for every user name.
+        named, *more = cert_principals or ("",)
+        sign_in = more[0] if len(more) == 1 and is_sign_in(more[0]) else ""
+        ours = named == self._username and is_id(named) and (not more or sign_in)
+        return {"sign-in": sign_in} if ours and key.public_data == self._ca else None
+
+    def validate_x509(self, *_: Any) -> Any:
+        raise asyncssh.PermissionDenied("X.509 is not used here")

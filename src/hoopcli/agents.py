@@ -1,0 +1,208 @@
+"""Several agents as if they were one: each question goes to whom it concerns.
+
+A list is asked of all and put together, each thing with the agent's name.  An id is looked for at
+all and then belongs to one; a target likewise, and where two have one of that name the person is
+asked to say which.  An agent that does not answer is named on stderr and hides no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NoReturn
+
+from hoopcli.client import Client, Session, path
+from hoopcli.errors import AgentUnreachable, ApiError, Exit, Failure, fail, say
+
+# Lists are lists of these; what else a path may name is one agent's own.
+_LISTS = frozenset({"targets", "requests", "grants", "sessions", "reviews"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    at: str  # which agent
+    value: Any = None
+    problem: Failure | None = None
+
+
+class Agents(Client):
+    """A client of all agents somebody is signed in to."""
+
+    def __init__(self, sessions: dict[str, Session | Failure], timeout: float) -> None:
+        self._clients = {
+            nick: Client(session, timeout)
+            for nick, session in sessions.items()
+            if not isinstance(session, Failure)
+        }
+        self._absent = {nick: one for nick, one in sessions.items() if isinstance(one, Failure)}
+        self._homes: dict[str, str] = {}  # id → agent
+        self._last = next(iter(self._clients), "")
+        self._told: set[str] = set()
+
+    def __enter__(self) -> Agents:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+
+    def get(self, path: str, **params: object) -> Any:
+        noun, *rest = _parts(path)
+        if noun in _LISTS and rest in ([], ["mine"]):
+            return self._all(path, params)
+        return self._home(noun, rest).get(path, **params)
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        noun, *rest = _parts(path)
+        if rest:
+            return self._home(noun, rest).post(path, body)
+        wish = body or {}
+        if "grant" in wish:
+            return self._home("grants", [wish["grant"]]).post(path, body)
+        at = self.at_target(str(wish.get("target", "")))
+        made = self._clients[at].post(path, body)
+        if isinstance(made, dict) and "id" in made:
+            self._homes[made["id"]] = at
+        return made
+
+    def delete(self, path: str) -> Any:
+        noun, *rest = _parts(path)
+        return self._home(noun, rest).delete(path)
+
+    def raw(self, path: str) -> bytes:
+        noun, *rest = _parts(path)
+        return self._home(noun, rest).raw(path)
+
+    def at_target(self, target: str) -> str:
+        """The agent that has the target; Failure where none has it, or more than one."""
+        found = [one["agent"] for one in self.get("/v1/targets") if one["name"] == target]
+        if not found:
+            self._missing(f'there is no target "{target}"', "They are listed by:  hoop targets")
+        if len(found) > 1:
+            said = f'several agents have a target "{target}": {", ".join(found)}'
+            hint = f"Say which:  {found[0]}/{target}  or  --agent {found[0]}"
+            fail(said, hint, Exit.USAGE)
+        return str(found[0])
+
+    def at(self, target: str) -> Client:
+        """A client of the agent that has the target."""
+        return self._clients[self.at_target(target)]
+
+    def targets(self) -> list[tuple[Client, dict[str, Any]]]:
+        return [(self._clients[one["agent"]], one) for one in self.get("/v1/targets")]
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _home(self, noun: str, rest: Sequence[str]) -> Client:
+        """The client of the agent that has the thing of this id."""
+        if not rest:
+            return self._clients[self._last]
+        id = rest[0]
+        if id not in self._homes:
+            self._homes[id] = self._found(noun, id)
+        self._last = self._homes[id]
+        return self._clients[self._last]
+
+    def _found(self, noun: str, id: str) -> str:
+        """Which agent has it.  Where several do, they share a store, and any will do."""
+        if noun == "grants":
+            has = [at for at, value in self._ask(_grants) for one in value if one["id"] == id]
+        else:
+            has = [at for at, _ in self._ask(lambda client: client.get(path(noun, id)))]
+        return has[0] if has else self._missing(f"no agent of yours has {id}", "")
+
+    def _missing(self, said: str, hint: str) -> NoReturn:
+        """Failure; with another code where an agent that did not answer may have it."""
+        if self._told:
+            words = f"{said} where anybody answers; {', '.join(sorted(self._told))} did not"
+            raise AgentUnreachable(words, hint)
+        fail(said, hint)
+
+    def _all(self, path: str, params: dict[str, object]) -> list[Any]:
+        """All agents' lists, one behind the other; what agents share a store for comes once."""
+        values: list[Any] = []
+        seen: set[str] = set()
+        for at, told in self._ask(lambda client: client.get(path, **params)):
+            for one in told:
+                id = one.get("id") or one.get("grant")
+                if isinstance(id, str):
+                    if id in seen:
+                        continue
+                    seen.add(id)
+                    self._homes[id] = at
+                values.append({**one, "agent": at})
+        return values
+
+    def _ask(self, question: Callable[[Client], Any]) -> list[tuple[str, Any]]:
+        """The answers there are.  Who does not answer is named; a no is no answer to an id."""
+        answers = [_Answer(nick, None, problem) for nick, problem in self._absent.items()]
+        ready = {}
+        for nick, client in self._clients.items():
+            try:
+                client.sign()  # one after the other: it may have to ask for a passphrase
+                ready[nick] = client
+            except Failure as problem:
+                answers.append(_Answer(nick, None, problem))
+
+        def ask(nick: str) -> _Answer:
+            try:
+                return _Answer(nick, question(ready[nick]))
+            except Failure as problem:
+                return _Answer(nick, None, problem)
+
+        if ready:
+            with ThreadPoolExecutor(len(ready)) as pool:
+                answers += pool.map(ask, ready)
+        self._tell(answers)
+        return [(one.at, one.value) for one in answers if one.problem is None]
+
+    def _tell(self, answers: Sequence[_Answer]) -> None:
+        """Names who did not answer, once; their Failure where nobody did."""
+        silent = [
+            (one.at, one.problem)
+            for one in answers
+            if one.problem is not None and not isinstance(one.problem, ApiError)
+        ]
+        if len(silent) == len(answers):
+            raise next((p for _, p in silent if p.code == Exit.UNREACHABLE), silent[0][1])
+        for at, problem in silent:
+            if at not in self._told:
+                say(f"hoop: {at}: {problem.message}")
+                self._told.add(at)
+        noes = [one.problem for one in answers if isinstance(one.problem, ApiError)]
+        if len(noes) + len(silent) == len(answers) and any(no.status != 404 for no in noes):
+            raise next(no for no in noes if no.status != 404)
+
+
+def connected(names: Sequence[str], timeout: float) -> Agents:
+    """A client of the agents of these names; one that cannot be found is told of when asked."""
+    from hoopcli import profile, signin
+
+    sessions: dict[str, Session | Failure] = {}
+    for name, nick in profile.nicks(names).items():
+        try:
+            sessions[nick] = signin.session(name)
+        except Failure as problem:
+            sessions[nick] = problem
+    return Agents(sessions, timeout)
+
+
+def _grants(client: Client) -> Any:
+    try:
+        return client.get("/v1/grants", all=True)
+    except ApiError:
+        return client.get("/v1/grants", mine=True)
+
+
+def _parts(path: str) -> list[str]:
+    return path.removeprefix("/v1").strip("/").split("/")

@@ -1,0 +1,125 @@
+"""Where a client connects: an endpoint of an agent here, or the near end of a tunnel.
+
+An agent on this machine makes endpoints itself, and nothing of ours stands in between.  The way to
+one elsewhere, and an address that stays from day to day, are held by the tunnels' process; what is
+opened there for one ``hoop connect`` lives as long as whoever holds the ``Opened``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from hoopcli import about_grants
+from hoopcli.client import Client, path
+from hoopcli.errors import AgentUnreachable, ApiError, Exit, Failure, fail
+from hoopcli.view import clean
+
+if TYPE_CHECKING:
+    from hoopcli.tunnels.calls import Held
+
+
+@dataclass(slots=True)
+class Opened:
+    """An address for a client, until ``close``, or until whoever holds it has ended."""
+
+    client: Client
+    endpoint: dict[str, Any]  # host, port, user, password, database, target, not_after …
+    held: Held | None = None  # by the tunnels' process
+
+    def keep(self) -> None:
+        """A sign of life.  Failure with code 4 once the access has ended."""
+        target = str(self.endpoint["target"])
+        try:
+            if self.held is None:
+                self.client.post(f"{self._path()}/keep")
+                return
+            if self.held.lost():
+                raise AgentUnreachable("the tunnels' process has ended", "See:  hoop tunnels")
+            self.client.post("/v1/endpoints", {"target": target, "via": "ssh"})
+        except ApiError as error:
+            if error.status not in (403, 404):
+                raise
+            fail(
+                f"your access to {clean(target)} has ended.",
+                f'Ask again:  hoop request {clean(target)} --reason "…"',
+                Exit.REFUSED,
+            )
+        except AgentUnreachable:
+            if self.held is None or self.held.lost():
+                raise
+            # The way is being made again; a client that comes meanwhile waits for it.
+
+    def close(self) -> None:
+        """Where that fails nothing is lost: nobody keeps it any more."""
+        if self.held is not None:
+            self.held.connection.close()
+            return
+        try:
+            self.client.delete(self._path())
+        except Failure:
+            return
+
+    def _path(self) -> str:
+        return path("endpoints", str(self.endpoint["id"]))
+
+
+def opened(
+    client: Client, target: str, database: str | None, via: Literal["unix", "tcp"]
+) -> Opened:
+    """For one ``hoop connect``.  Who has no grant and sits at a terminal may ask for one first."""
+    if not client.is_remote:
+        return Opened(client, about_grants.endpoint(client, target, database, via))
+    from hoopcli.tunnels import calls
+
+    told = about_grants.endpoint(client, target, database, "ssh")
+    held = calls.hold("open", **_what(client, told), via=via)
+    return Opened(client, {**told, **held.answer}, held)
+
+
+def kept(client: Client, target: str, database: str | None, *, new_port: bool) -> dict[str, Any]:
+    """An address that stays, at an agent here or elsewhere; opened now if it is not open."""
+    from hoopcli.tunnels import calls
+
+    told = about_grants.endpoint(client, target, database, "ssh")
+    what = _what(client, told)
+    if database is None:
+        what["database"] = ""  # what it was before, or else the target's first
+    what["first"] = told["database"]
+    return {**told, **_named(calls.call("keep", **what, new_port=new_port))}
+
+
+def address(client: Client, target: Mapping[str, Any]) -> dict[str, Any]:
+    """The address that stays of a target as the agent lists it; there may be no grant yet."""
+    from hoopcli.tunnels import calls
+
+    what = _what(client, {"target": target["name"], "database": ""})
+    return _named(calls.call("keep", **what, first=target["databases"][0]))
+
+
+def _named(address: Mapping[str, Any]) -> dict[str, Any]:
+    """With what the agent is called, and where it is."""
+    from hoopcli import profile
+
+    where = str(address["agent"])
+    agents = profile.agents()
+    nick = profile.nicks(agents).get(where, where)
+    return {**address, "agent": nick, "where": where}
+
+
+def _what(client: Client, told: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "agent": client.session.place.name,
+        "passphrase": client.session.passphrase,
+        "target": told["target"],
+        "database": told["database"],
+    }
+
+
+def dsn(endpoint: dict[str, Any]) -> str:
+    """A libpq URI.  It holds the password."""
+    parts = {name: quote(str(endpoint[name]), safe="") for name in ("user", "password", "database")}
+    where = f"{endpoint['host']}:{endpoint['port']}"
+    return f"postgresql://{parts['user']}:{parts['password']}@{where}/{parts['database']}"

@@ -1,0 +1,86 @@
+"""Tunnels where psql and everything on libpq find them: a service each, and a passfile's line.
+
+A service leads to the unix socket, in a folder that is ours alone: nobody can sit there in our
+place, and no password is asked for.  The passfile's line is for clients that know TCP only.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hoopcli import marked
+
+
+def service_file() -> Path:
+    """Where libpq looks: $PGSERVICEFILE, else the one at home."""
+    return Path(os.environ.get("PGSERVICEFILE") or "~/.pg_service.conf").expanduser()
+
+
+def pass_file() -> Path:
+    return Path(os.environ.get("PGPASSFILE") or "~/.pgpass").expanduser()
+
+
+def names(tunnels: Sequence[Mapping[str, Any]], taken: frozenset[str]) -> list[str]:
+    """A service's name for each: the target's, where nothing else is called so."""
+    targets = [str(one["target"]) for one in tunnels]
+    found = []
+    for one, target in zip(tunnels, targets, strict=True):
+        name = target if targets.count(target) == 1 else f"{one['agent']}.{target}"
+        found.append(f"hoop-{name}" if name in taken else name)
+    return found
+
+
+def others() -> frozenset[str]:
+    """The services that stand in the file already and are not ours."""
+    try:
+        text = marked.outside(service_file().read_bytes()).decode("utf-8", "replace")
+    except (FileNotFoundError, ValueError):
+        return frozenset()
+    lines = (line.strip() for line in text.splitlines())
+    return frozenset(line[1:-1] for line in lines if line.startswith("[") and line.endswith("]"))
+
+
+def services(tunnels: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+    """Our part of the service file."""
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    return "\n".join(
+        f"[{name}]\n"
+        f"host={one['socket_dir']}\n"
+        f"port={one['port']}\n"
+        f"user={one['user']}\n"
+        f"dbname={one['database']}\n"
+        # A unix socket of this machine: nobody is on the way to encrypt against.
+        "sslmode=disable\n"
+        "gssencmode=disable\n"
+        f"requirepeer={me}\n"
+        for name, one in zip(names, tunnels, strict=True)
+    )
+
+
+def passwords(tunnels: Sequence[Mapping[str, Any]]) -> str:
+    """Our part of the passfile."""
+    return "".join(
+        f"{one['host']}:{one['port']}:*:{one['user']}:{one['password']}\n" for one in tunnels
+    )
+
+
+def write(tunnels: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Path]:
+    """Both files; those that were changed."""
+    parts = {
+        service_file(): services(tunnels, names).encode(),
+        pass_file(): passwords(tunnels).encode(),
+    }
+    changed = [path for path, part in parts.items() if marked.write(path, part)]
+    # libpq leaves a passfile alone that others may read, and so should everybody.
+    if pass_file().stat().st_mode & 0o077:
+        pass_file().chmod(0o600)
+    return changed
+
+
+def remove() -> list[Path]:
+    """Takes our parts away; the files that had one."""
+    return [path for path in (service_file(), pass_file()) if marked.write(path, None)]

@@ -1,0 +1,93 @@
+"""Patterns of names: ``*`` is any run of characters, ``?`` any one; all else is itself.
+
+A pattern is asked two questions.  *May* this be meant is what a refusal asks, *is* this surely
+meant is what an allowance asks; they differ where search_path decides, or a name is not whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hoopcore.statement import Relation
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """For ``fullmatch``."""
+    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in text)
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def is_plain(text: str) -> bool:
+    """Whether it stands for itself alone."""
+    return "*" not in text and "?" not in text
+
+
+def matches(pattern: re.Pattern[str], name: str) -> bool:
+    """A server with a single-byte encoding also folds letters outside ASCII to lower case."""
+    return bool(pattern.fullmatch(name)) or (
+        not name.isascii() and bool(pattern.fullmatch(name.lower()))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RelationPattern:
+    """``schema.table``, or ``table`` in every schema.  Functions are named alike."""
+
+    text: str
+    schema: re.Pattern[str]
+    name: re.Pattern[str]
+    every_schema: bool
+    plain: str  # the only name that can match; empty where the name is a pattern
+
+    @classmethod
+    def parse(cls, text: str, form: str = "schema.table") -> RelationPattern:
+        schema, dot, name = text.rpartition(".")
+        if not name or "." in schema or (dot and not schema):
+            raise ValueError(f'"{text}" is not of the form {form}')
+        plain = name if is_plain(name) else ""
+        return cls(text, pattern(schema or "*"), pattern(name), schema in ("", "*"), plain)
+
+    def may_match(self, relation: Relation) -> bool:
+        """Whether the relation may be one of these.  No schema: any of the search path."""
+        return matches(self.name, relation.name) and (
+            not relation.schema or matches(self.schema, relation.schema)
+        )
+
+    def surely_matches(self, relation: Relation) -> bool:
+        """Whether the relation is one of these, whatever the search path."""
+        if self.name.fullmatch(relation.name) is None:
+            return False
+        if not relation.schema:
+            return self.every_schema
+        return self.schema.fullmatch(relation.schema) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnPattern:
+    """``schema.table.column``, ``table.column`` in every schema, or ``column`` of every table."""
+
+    text: str
+    relation: RelationPattern | None
+    name: re.Pattern[str]
+
+    @classmethod
+    def parse(cls, text: str) -> ColumnPattern:
+        table, dot, name = text.rpartition(".")
+        form = "schema.table.column"
+        if not name or (dot and not table):
+            raise ValueError(f'"{text}" is not of the form {form}')
+        return cls(text, RelationPattern.parse(table, form) if dot else None, pattern(name))
+
+    def may_match(self, column: str, relations: Iterable[Relation]) -> bool:
+        """Whether a column so named, of a statement with these relations, may be one of these."""
+        if column != "*" and not matches(self.name, column):
+            return False
+        return self.relation is None or any(map(self.relation.may_match, relations))
+
+    def surely_matches(self, column: str, relations: Iterable[Relation]) -> bool:
+        """Whether it is one of these, whichever of the relations it is of."""
+        if column == "*" or self.name.fullmatch(column) is None:
+            return False
+        return self.relation is None or all(map(self.relation.surely_matches, relations))

@@ -1,0 +1,62 @@
+"""Whether a statement is within the scope of the grants that carry its session."""
+
+from __future__ import annotations
+
+import re
+
+from hoopcore.model import Atom, Scope
+from hoopcore.sql.system import describes_schema
+from hoopcore.statement import Effect, Statement
+
+SCOPE = "scope"
+"""The rule that a refusal is told under."""
+
+# What lets a touch pass beside its own name: who may read a table may also copy it out, and who may
+# change rows may lock them.
+_ALSO = {
+    Effect.COPY_OUT: (Effect.READ,),
+    Effect.COPY_IN: (Effect.INSERT,),
+    Effect.LOCK: (Effect.UPDATE, Effect.DELETE),
+}
+# Effects on no relation that nothing is needed for: they stay within the session.
+_FREE = frozenset(
+    {
+        *(Effect.READ, Effect.INSERT, Effect.SET, Effect.TRANSACTION, Effect.LISTEN),
+        *(Effect.PREPARE, Effect.COPY_OUT, Effect.COPY_IN, Effect.LOCK),
+    }
+)
+
+
+def outside(scope: Scope, statement: Statement) -> Atom | None:
+    """What the scope would have to cover and does not; None where the statement is within it.
+
+    A relation without a schema is covered only by an atom for every schema, since search_path
+    decides.  What may reach relations that the text does not name needs ``*.*:call``.  Reading
+    the description of the schema, named with ``pg_catalog`` or ``information_schema``, is free.
+    """
+    if any(atom.schema == atom.table == atom.verb == "*" for atom in scope.atoms):
+        return None
+    for touch in sorted(statement.touches, key=lambda t: (t.relation, t.effect)):
+        relation = touch.relation
+        if touch.effect is Effect.READ and describes_schema(relation):
+            continue  # what psql's \d and every driver ask: no grant gives or takes it
+        verbs = (touch.effect, *_ALSO.get(touch.effect, ()))
+        wanted = [Atom(relation.schema or "*", relation.name, verb) for verb in verbs]
+        if not any(atom.covers(want) for want in wanted for atom in scope.atoms):
+            return wanted[0]
+    needed = statement.effects - {touch.effect for touch in statement.touches} - _FREE
+    for effect in sorted(needed | ({Effect.CALL} if statement.opaque else set())):
+        want = Atom("*", "*", effect)
+        if not any(atom.covers(want) for atom in scope.atoms):
+            return want
+    return None
+
+
+def how_to_ask(missing: Atom, target: str) -> str:
+    """The command that asks for it."""
+    return f'hoop request {target} --scope "{_shell_safe(missing)}" --reason "…"'
+
+
+def _shell_safe(atom: Atom) -> str:
+    """An atom to paste.  A name that is not plain could be anything, so it is left to the asker."""
+    return str(atom) if re.fullmatch(r"[\w$.*:]+", str(atom)) else "SCHEMA.TABLE:VERB"
