@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="a measure; without one, all")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    parser.add_argument("--quick", action="store_true", help="fewer rows and rounds: two minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer rows and rounds: five minutes")
     parser.add_argument("--rounds", type=int, default=0, help="in place of each measure's own")
     return parser
 

@@ -298,9 +298,7 @@ def _rules(text: str) -> list[ConfigError]:
         ConfigError(one.message, file="rules.toml", line=one.line, key=one.key) for one in wrong
     ]
     places = lines_of(text)
-    for kind, entries in (("budget", found.budgets), ("impose", found.impositions)):
-        if entries:
-            said = f"[[{kind}]] is understood, but no agent acts on it yet"
-            line = line_of(places, (kind, 0))
-            problems.append(ConfigError(said, file="rules.toml", line=line, key=kind))
+    for kind, place, _, said in found.not_in_force():
+        line = line_of(places, (kind, place))
+        problems.append(ConfigError(said, file="rules.toml", line=line, key=kind))
     return problems

@@ -93,6 +93,7 @@ def remarks(text: str, around: Surroundings) -> list[Remark]:
         return [Remark("error", p.line, p.rule, p.key, p.message) for p in problems]
     policy = Policy(found.rules, found.budgets, found.impositions)
     told = [(one.rule, one.key, one.message) for one in doubts(policy, around)]
+    told += [(name, "", said) for _, _, name, said in found.not_in_force()]
     paths: dict[str, tuple[str, int]] = {}
     for kind, index, entry in _entries(text):
         paths[entry["name"]] = (kind, index)

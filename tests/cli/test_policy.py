@@ -44,7 +44,8 @@ effects = ["ddl"]
 unless = { addresses = ["10.0.0.0/8"] }
 example = "drop table t"
 counter_example = "select 1"
-
+"""
+MORE = """
 [[budget]]
 name = "an-hour"
 reason = "exports go another way"
@@ -89,10 +90,20 @@ def folder(tmp_path: Path) -> Path:
 def test_rules_that_are_right_are_said_to_be(hoop: Hoop, folder: Path) -> None:
     done = hoop("policy", "check", str(folder))
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "rules.toml is right: 5 rules, no doubts.\n"
+    assert done.stderr == "rules.toml is right: 3 rules, no doubts.\n"
     assert hoop("policy", "check", str(folder / "rules.toml"), "--strict").returncode == 0
     there = hoop("policy", "check", "-o", "json", HOOP_AGENT_CONFIG=str(folder))
     assert json.loads(there.stdout) == []
+
+
+def test_what_no_agent_acts_on_yet_is_doubted(hoop: Hoop, folder: Path) -> None:
+    (folder / "rules.toml").write_text(RULES + MORE)
+    told = json.loads(hoop("policy", "check", str(folder), "-o", "json").stdout)
+    assert [(one["rule"], one["level"]) for one in told] == [
+        ("an-hour", "doubt"),
+        ("short", "doubt"),
+    ]
+    assert all("no agent acts on it yet" in one["message"] for one in told)
 
 
 def test_every_error_is_told_with_line_key_and_rule(hoop: Hoop, folder: Path) -> None:
@@ -230,6 +241,7 @@ def test_a_statement_is_tried_without_an_agent(
     rule: str,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
+    (folder / "rules.toml").write_text(RULES + MORE)
     found = here(
         *("policy", "try", "--as", "ana", "--on", "prod-db", "--config", str(folder)),
         *(*options, sql),
@@ -242,6 +254,7 @@ def test_a_statement_is_tried_without_an_agent(
 
 
 def test_what_was_seen_in_the_statement_is_told(hoop: Hoop, folder: Path) -> None:
+    (folder / "rules.toml").write_text(RULES + MORE)
     base = ("policy", "try", "--on", "prod-db", "--config", str(folder))
     done = hoop(*base, "select 1; delete from public.t; select f(t) from t", "-o", "json")
     told = json.loads(done.stdout)

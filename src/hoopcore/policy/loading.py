@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -42,6 +42,10 @@ IMPOSE_KEYS = (
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
+NOT_IN_FORCE = ("budget", "impose")
+"""Entries that are understood and that no agent acts on yet: nobody should believe they hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """All that a file has, as far as it is right."""
@@ -49,6 +53,19 @@ class Found:
     rules: tuple[Rule, ...] = ()
     budgets: tuple[Budget, ...] = ()
     impositions: tuple[Imposition, ...] = ()
+
+    def not_in_force(self) -> tuple[tuple[str, int, str, str], ...]:
+        """Kind, place among its kind, name, and what to say of each entry nobody acts on."""
+        kinds: list[tuple[str, Sequence[Budget | Imposition]]] = [
+            ("budget", self.budgets),
+            ("impose", self.impositions),
+        ]
+        return tuple(
+            (kind, place, entry.name, f"[[{kind}]] is understood, but no agent acts on it yet")
+            for kind, found in kinds
+            for place, entry in enumerate(found)
+            if kind in NOT_IN_FORCE
+        )
 
 
 def load(text: str) -> tuple[Found, list[RuleError]]:
