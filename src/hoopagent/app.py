@@ -404,7 +404,8 @@ class Running:
         return lane
 
     async def _open_api(self, channels: Any, principal: Principal, peer: str) -> asyncio.Protocol:
-        made: asyncio.Protocol = ChannelProtocol(
+        made = ChannelProtocol(
             config=channels.config, server_state=channels.server_state, app_state={}
         )
+        made.principal = principal.id
         return made

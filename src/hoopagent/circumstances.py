@@ -52,8 +52,16 @@ async def _priorities(store: Store, grants: tuple[str, ...]) -> frozenset[Priori
 
 
 def address_in(origin: str) -> str | None:
-    """The client's address in what a door says of it: ``unix uid 1000``, ``127.0.0.1:50412``."""
+    """The client's address in what a door says of it.
+
+    ``unix uid 1000``, ``127.0.0.1:50412``, ``[::1]:50412``, or an address alone.
+    """
     if origin.startswith("unix "):
         return LOCAL
-    host = origin.rpartition(":")[0].strip("[]")
+    if origin.startswith("["):
+        host = origin[1:].partition("]")[0]
+    elif origin.count(":") > 1:  # of IPv6, and no port behind it
+        host = origin
+    else:
+        host = origin.partition(":")[0]
     return host if address_of(host) is not None else None

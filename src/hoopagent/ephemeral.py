@@ -44,6 +44,14 @@ WHERE r.rolname ~ '^hoop_[0-9]+_[0-9a-z]+$' AND NOT r.rolsuper AND NOT EXISTS (
   SELECT FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid)
 """
 _OWNS = "2BP01"  # objects depend on it
+_ROLES_OF = """
+SELECT r.rolname FROM pg_catalog.pg_auth_members m
+JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles u ON u.oid = m.member
+WHERE u.rolname = '{name}' AND r.rolname <> current_user ORDER BY 1
+"""
+# Said in front of each text: else operators of the target's own, of whoever may make some in the
+# credential's search_path, would run with all that the credential may do.
+_OURS_ALONE = "SET search_path = pg_catalog"
 
 
 # --- names and statements -------------------------------------------------------------------------
@@ -74,6 +82,18 @@ def creation(name: str, verifier: str, until: Time, roles: tuple[str, ...]) -> s
     within = f" IN ROLE {', '.join(map(_quoted, roles))}" if roles else ""
     ends = f"PASSWORD '{verifier}' VALID UNTIL '{rfc3339(until)}'"
     return f"CREATE ROLE {_quoted(name)} {may} {ends}{within}"
+
+
+async def _reassign(own: Own, user: str, heirs: list[str]) -> None:
+    """To the first of them that may have it: whose it is, must be allowed to make it there."""
+    for heir in heirs:
+        try:
+            await own.rows(f"REASSIGN OWNED BY {user} TO {_quoted(heir)}")
+        except AskedInVain:
+            if heir == heirs[-1]:
+                raise
+        else:
+            return
 
 
 # --- one session's user ---------------------------------------------------------------------------
@@ -137,15 +157,21 @@ class Users:
         log.info("user.dropped", target=target, user=name)
 
     async def _disown(self, target: str, section: TargetSection, name: str) -> None:
-        """What it has made goes to the credential, in each database; its privileges go away."""
+        """What it has made goes to a role it was in, in each database; its privileges go away.
+
+        Never to the credential: a view or a SECURITY DEFINER function that a client has made would
+        then do whatever the credential may.  Without such a role the user stays.
+        """
         user, mine = _quoted(name), _quoted(section.credential.user)
-        # Who creates a role may administer it, but since PostgreSQL 16 is no member of it.
-        member = f"GRANT {user} TO {mine}"
-        owned = f"REASSIGN OWNED BY {user} TO {mine}; DROP OWNED BY {user}"
+        heirs = await self._run(target, section, _ROLES_OF.format(name=name))
+        if not heirs:
+            raise AskedInVain("it owns objects, and is in no role that could have them")
         for database in section.databases:
             async with self._opened(target, section, database) as own:
-                await own.rows(member)
-                await own.rows(owned)
+                # Who creates a role may administer it, but since PostgreSQL 16 is no member of it.
+                await own.rows(f"GRANT {user} TO {mine}")
+                await _reassign(own, user, heirs)
+                await own.rows(f"DROP OWNED BY {user}")
 
     def _complain(self, target: str, name: str, why: str) -> None:
         if (target, name) not in self._stuck:
@@ -164,6 +190,7 @@ class Users:
         place = place_of(target, section)
         password = await self._secrets.password(target, section.credential)
         async with opened(place, credential_of(place, section, password), database, LIMIT) as own:
+            await own.rows(_OURS_ALONE)
             yield own
 
     # --- the sweep --------------------------------------------------------------------------------

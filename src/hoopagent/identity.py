@@ -77,8 +77,15 @@ def principal_id(issuer: str, subject: str, kind: str = "") -> str:
 
 
 def is_sign_in(text: str) -> bool:
-    """Whether it has the form of a sign-in's id, which no principal's id has."""
-    return text.startswith(f"{SIGN_IN}-") and is_id(text)
+    """Whether it has the form of a sign-in's id, which no principal's id has.
+
+    One of before sign-ins had ids has its token's hash in place of it (migration 0002).
+    """
+    return (text.startswith(f"{SIGN_IN}-") and is_id(text)) or _is_hash(text)
+
+
+def _is_hash(text: str) -> bool:
+    return len(text) == 64 and not text.strip("0123456789abcdef")
 
 
 def hash_of(token: str) -> str:
@@ -150,6 +157,7 @@ class Identity:
         signed = await self._issue(principal, key, now, sign_in, seconds(max_age))
         if sign_in:
             await self._store.revoke_sign_in(sign_in, (hash_of(previous), hash_of(signed.token)))
+            await self._check_goes_on(previous, signed)
         action = "sign-in.renewed" if sign_in else "sign-in.done"
         told = {"key": key.get_fingerprint(), "sign_in": signed.sign_in}
         told |= {} if principal.kind is Kind.HUMAN else {"kind": principal.kind.value}
@@ -307,6 +315,13 @@ class Identity:
         if known is None or known.revoked or known.principal != principal:
             return ""
         return known.sign_in if now < known.identity_until else ""
+
+    async def _check_goes_on(self, previous: str, signed: Signed) -> None:
+        """Refused where somebody has signed out while the new token was made."""
+        known = await self._store.token(hash_of(previous))
+        if known is None or known.revoked:
+            await self._store.revoke_token(hash_of(signed.token))
+            raise _refused("token_revoked", "you were signed out")
 
     async def _issue(
         self, principal: Principal, key: asyncssh.SSHKey, now: Time, sign_in: str, max_age: int

@@ -119,7 +119,13 @@ class Offer:
     async def _accept(self, listening: socket.socket) -> None:
         assert self._group is not None
         while True:
-            connection, _ = await asyncio.get_running_loop().sock_accept(listening)
+            try:
+                connection, _ = await asyncio.get_running_loop().sock_accept(listening)
+            except OSError as problem:
+                # No file left, or who came has gone again: no reason for sessions to end.
+                log.warning("handoff.not_accepted", why=problem.strerror)
+                await asyncio.sleep(1)
+                continue
             peer = peer_of(connection)
             if peer is None or peer[0] != os.geteuid():
                 connection.close()
@@ -156,7 +162,10 @@ class Offer:
             if "take" not in asked:
                 self._failed = str(asked.get("failed") or "")
                 raise Gone("it did not take over")
-            held, endpoints = await self._agent.pause(partial(self._tell, wire))
+            try:
+                held, endpoints = await self._agent.pause(partial(self._tell, wire))
+            except OSError as problem:  # no file left for copies: nothing has stopped yet
+                raise Gone(f"it cannot pass on: {problem.strerror}") from problem
             async with asyncio.timeout(TO_SERVE):
                 await self._pass_on(wire, held, endpoints)
                 await wire.send({"yours": True})

@@ -25,6 +25,8 @@ Row: TypeAlias = tuple[str | None, ...]
 
 # The catalog of a database with ten thousand tables is some megabytes, a row of it some kilobytes.
 LARGEST_ROW = 16 << 20
+# All that is kept of one answer: a target that goes on for ever takes the agent's memory else.
+_LARGEST_ANSWER = 256 << 20
 
 VERSIONS = {"3.0": wire.PROTOCOL_3_0, "3.2": wire.PROTOCOL_3_2}
 
@@ -134,9 +136,12 @@ class Own:
         """The rows that the text gives, all values as text; AskedInVain where it fails."""
         self._at.write(wire.query(text.encode()))
         found: list[Row] = []
-        failed = ""
+        failed, size = "", 0
         while True:
             kind, body = await self._message()
+            size += len(body) + 100  # an empty row is one in memory, too
+            if size > _LARGEST_ANSWER:
+                raise ProtocolError("the target's answer has no end")
             if kind == wire.DATA_ROW:
                 reader = wire.Body(body)
                 values = (reader.value() for _ in range(reader.uint16()))

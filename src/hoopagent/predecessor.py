@@ -26,6 +26,7 @@ class Predecessor:
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._borrowed: Counter[str] = Counter()  # endpoint → its connections there
         self.gone = asyncio.Event()  # set when it has ended, whatever way
+        self._let_go = asyncio.Event()  # set when the hand-over is over, whatever way
         self.released: Callable[[str], None] = lambda endpoint: None
 
     @classmethod
@@ -71,6 +72,7 @@ class Predecessor:
                 await tell(self._wire, {"serving": True})
                 if "yours" not in await self._wire.receive():
                     raise Gone("it did not let go")
+                self._let_go.set()
         except (Gone, TimeoutError) as problem:
             self.leave()
             if isinstance(problem, Gone) and problem.ended:
@@ -86,6 +88,7 @@ class Predecessor:
     def leave(self) -> None:
         self._wire.close()
         self.gone.set()
+        self._let_go.set()
 
     def borrow(self, used: dict[str, int]) -> None:
         """How many connections there are through each endpoint; each is ``released`` once."""
@@ -117,13 +120,16 @@ class Predecessor:
 
     async def ask(self, do: str, **what: Any) -> Any:
         """What it answers; None where it has ended, or does not answer in time."""
-        if self.gone.is_set():
-            return None
         self._asked += 1
         id = self._asked
         waiting = self._answers[id] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(TO_ANSWER):
+                # Said in the middle of a hand-over it would break that off, and any client can
+                # have something asked: a cancel is enough.
+                await self._let_go.wait()
+                if self.gone.is_set():
+                    return None
                 await self._wire.send({"do": do, "id": id, **what})
                 return await waiting
         except (Gone, TimeoutError):

@@ -20,6 +20,7 @@ from hoopcore.access import (
     Refusal,
     WhyNot,
     Wish,
+    answers_for,
     ask,
     capacity,
     fault_in,
@@ -133,6 +134,8 @@ class Requests:
         if _is_among(votes, voter, answer, duration):
             return await self.view(request, now)
         why_not = may_vote(request, voter, votes, now)
+        if why_not is None and await self._is_for(voter, request):
+            why_not = WhyNot.OWNER
         if why_not is not None:
             raise await self._no_vote(voter, request, why_not, now)
         target = self.means.target(request.target)
@@ -157,6 +160,10 @@ class Requests:
             return await self.view(request, now)
         why_not = may_vote(request, voter, votes, now) or WhyNot.NOT_PENDING
         raise await self._no_vote(voter, request, why_not, now)
+
+    async def _is_for(self, voter: Principal, request: Request) -> bool:
+        requester = await self.means.store.principal(request.requester)
+        return requester is not None and answers_for(voter, requester)
 
     def _vote(
         self,
@@ -186,6 +193,7 @@ class Requests:
         groups = " or ".join(sorted(request.rule.approvers))
         hint = {
             WhyNot.ASKER: f"Somebody else of {groups} has to:  hoop approve {request.id}",
+            WhyNot.OWNER: f"Somebody else of {groups} has to:  hoop approve {request.id}",
             WhyNot.NOT_APPROVER: f"Somebody of {groups} has to:  hoop approve {request.id}",
         }.get(why_not, f"Look at it:  hoop requests {request.id}")
         status = 409 if why_not in _TOO_LATE else 403
@@ -270,6 +278,12 @@ class Requests:
         votes = await store.votes_on([request.id for request in found])
         if to_decide:
             found = [r for r in found if may_vote(r, viewer, votes.get(r.id, []), now) is None]
+            mine_to_answer_for = {
+                id
+                for id, asker in (await store.principals([r.requester for r in found])).items()
+                if answers_for(viewer, asker)
+            }
+            found = [r for r in found if r.requester not in mine_to_answer_for]
         return await self._views(found, votes, now)
 
     async def view(self, request: Request, now: Time) -> View:

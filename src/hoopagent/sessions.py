@@ -17,7 +17,7 @@ from pathlib import Path
 
 import structlog
 
-from hoopagent import connect
+from hoopagent import connect, workloads
 from hoopagent.admission import admission, user_for
 from hoopagent.background import Background
 from hoopagent.bounds import Bounds
@@ -45,6 +45,7 @@ from hoopcore.protocols.postgres.login import fatal
 from hoopcore.protocols.postgres.stream import PostgresStream
 from hoopcore.recording import EndCause, Header
 from hoopcore.sql.names import Viewer
+from hoopcore.sql.session import discard_keeps_role
 from hoopcore.stream import Admit, Cancel, LoginRefused
 
 log = structlog.get_logger()
@@ -107,7 +108,8 @@ class Sessions:
         except StoreAway as problem:
             words = "the agent cannot reach its store, so nothing is opened"
             raise LoginRefused("57P03", words, "try again, or look at the agent's log") from problem
-        if found is None or principal is None:
+        known = principal is not None and workloads.known(config.identity, principal)
+        if found is None or principal is None or not known:
             words = f'you have no grant for "{target.name}"'
             hint = f'Ask for it:  hoop request {target.name} --reason "..." --for 1h'
             raise LoginRefused("28000", words, hint)
@@ -117,22 +119,22 @@ class Sessions:
         policy, _ = self.bounds.rules()
         # Behind a pooler the search_path may be another client's.
         named = policy.speaks_of_schemas(access.scope) and not prepared.pooled
-        user = await user_for(self.users, prepared, access.until)
+        # First of all, or who may have no more could still make the target make users.
+        self._room.take(principal.id, target.name)
+        user: User | None = None
         try:
+            user = await user_for(self.users, prepared, access.until)
             prepared = replace(prepared, user=user, named=named)
             place = connect.place_of(target.name, section)
-            admitted = Admitted(
+            return Admitted(
                 await admission(prepared, place, self._secrets, self._random, caller.database),
                 place,
                 prepared,
             )
-            # The last step: nothing waits behind it, so who has a place is always given to the
-            # door.
-            self._room.take(principal.id, target.name)
         except BaseException:
+            self._room.give_back(principal.id, target.name)
             self._leave(user)
             raise
-        return admitted
 
     def _leave(self, user: User | None) -> None:
         """The session's own user has had its day."""
@@ -144,7 +146,7 @@ class Sessions:
         prepared: Prepared = admitted.detail
         self._room.give_back(prepared.principal.id, prepared.target.name)
         self._leave(prepared.user)
-        if "28P01" in why:
+        if why.startswith("refused: 28P01 "):  # and not what a client has written
             self._secrets.forget(prepared.target.name)
         log.info(
             "session.abandoned", session=prepared.session, target=prepared.target.name, why=why
@@ -239,6 +241,7 @@ class Sessions:
                 record.id,
                 pooled=prepared.pooled,
                 role=prepared.role,
+                discards=discard_keeps_role(opened.parameters.get("server_version", "")),
                 roles=told.roles,
                 priorities=told.priorities,
                 address=told.address,
@@ -248,6 +251,10 @@ class Sessions:
             )
         except BaseException:
             recorder.close(EndCause.INTERNAL_ERROR)
+            # It may be in the store already, and is not to be live there for ever.
+            cause, head = EndCause.INTERNAL_ERROR.value, recorder.head
+            ended = replace(record, ended=now, end_cause=cause, head=head)
+            self._background.apart(self._store.update_session(ended))
             raise
         judge = Judge(policy, facts, bound, self._clock.late)
         live = Live(record, prepared, login, judge, stream, recorder, prepared.access)

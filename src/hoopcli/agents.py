@@ -114,12 +114,22 @@ class Agents(Client):
         return self._clients[self._last]
 
     def _found(self, noun: str, id: str) -> str:
-        """Which agent has it.  Where several do, they share a store, and any will do."""
+        """Which agent has it.  Where several do, they share a store, and any will do.
+
+        Unless they tell of different things: then one of them is not to be believed.
+        """
         if noun == "grants":
-            has = [at for at, value in self._ask(_grants) for one in value if one["id"] == id]
+            told = self._ask(lambda client: _list(_grants(client)))
+            has = [(at, one) for at, value in told for one in value if one.get("id") == id]
         else:
-            has = [at for at, _ in self._ask(lambda client: client.get(path(noun, id)))]
-        return has[0] if has else self._missing(f"no agent of yours has {id}", "")
+            has = self._ask(lambda client: client.get(path(noun, id)))
+        if not has:
+            self._missing(f"no agent of yours has {id}", "")
+        if not all(_is_same(has[0][1], one) for _, one in has):
+            names = ", ".join(at for at, _ in has)
+            said = f"{names}: each tells of something else as {id}"
+            fail(said, f"Say which you mean:  --agent {has[0][0]}", Exit.USAGE)
+        return has[0][0]
 
     def _missing(self, said: str, hint: str) -> NoReturn:
         """Failure; with another code where an agent that did not answer may have it."""
@@ -131,15 +141,17 @@ class Agents(Client):
     def _all(self, path: str, params: dict[str, object]) -> list[Any]:
         """All agents' lists, one behind the other; what agents share a store for comes once."""
         values: list[Any] = []
-        seen: set[str] = set()
-        for at, told in self._ask(lambda client: client.get(path, **params)):
+        seen: dict[str, Any] = {}
+        for at, told in self._ask(lambda client: _list(client.get(path, **params))):
             for one in told:
                 id = one.get("id") or one.get("grant")
                 if isinstance(id, str):
-                    if id in seen:
+                    if id in seen and _is_same(seen[id], one):
                         continue
-                    seen.add(id)
-                    self._homes[id] = at
+                    if seen.setdefault(id, one) is one:
+                        self._homes[id] = at
+                    else:
+                        self._homes.pop(id, None)  # whose it is must be said
                 values.append({**one, "agent": at})
         return values
 
@@ -195,6 +207,24 @@ def connected(names: Sequence[str], timeout: float) -> Agents:
         except Failure as problem:
             sessions[nick] = problem
     return Agents(sessions, timeout)
+
+
+# What is the same of a thing at all agents that share a store, at any moment.
+_LASTS = ("target", "requester", "principal", "asked", "started", "not_after", "reason")
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two agents tell of one thing: who was not told of it cannot make it up."""
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return False
+    return all(one.get(name) == other.get(name) for name in _LASTS)
+
+
+def _list(told: Any) -> list[dict[str, Any]]:
+    """The same, if it is a list of things; else a Failure that is this agent's alone."""
+    if not isinstance(told, list) or not all(isinstance(one, dict) for one in told):
+        raise Failure("its answer cannot be read")
+    return told
 
 
 def _grants(client: Client) -> Any:

@@ -262,7 +262,10 @@ class Looks:
         if not home.exists():
             return Line("settings", OK, f"{home} is made at the first sign-in")
         seen = home.stat()
-        if seen.st_uid != os.geteuid() or seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if seen.st_uid != os.geteuid():
+            mend = "Set HOOP_HOME to a folder of your own."
+            return Line("settings", FAIL, f"{home} is somebody else's", mend)
+        if seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             return Line("settings", FAIL, f"{home} is not yours alone", f"chmod 700 {home}")
         return Line("settings", OK, str(home))
 
@@ -365,4 +368,4 @@ def _skew(check: str, ahead: float, whose: str) -> Line:
 def shown(line: Line) -> tuple[str, str, str]:
     """State, check and what is said, with the way to mend it."""
     mend = f" → {clean(line.mend)}" if line.mend and line.state != OK else ""
-    return line.state, line.check, f"{clean(line.said)}{mend}"
+    return line.state, clean(line.check), f"{clean(line.said)}{mend}"

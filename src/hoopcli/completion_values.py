@@ -6,10 +6,13 @@ simply nothing to offer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 Offers: TypeAlias = list[tuple[str, str]]
+
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 _PATIENCE = 1.0  # seconds; a person is waiting with a finger on Tab
 
@@ -21,7 +24,8 @@ def _offered(path: str, hint: Callable[[Any], str], key: str = "id", **params: o
     try:
         with connected(_PATIENCE) as client:
             values = client.get(path, **params)
-        return [(clean(value[key]), clean(hint(value))) for value in values]
+        # Some shells put a word on the command line as it is: none that they would act on.
+        return [(value[key], clean(hint(value))) for value in values if _WORD.fullmatch(value[key])]
     except Exception:  # noqa: BLE001 - a Tab that fails offers nothing; there is nobody to tell
         return []
 
@@ -48,7 +52,7 @@ def tunnels(incomplete: str) -> Offers:
         from hoopcli.tunnels import records
 
         kept = [(one.target, f"127.0.0.1:{one.port}") for one in records.remembered()]
-        return _matching(kept, incomplete)
+        return _matching([one for one in kept if _WORD.fullmatch(one[0])], incomplete)
     except Exception:  # noqa: BLE001 - as above
         return []
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -258,7 +259,9 @@ def told(place: Place) -> Iterator[None]:
     except TimeoutError as problem:
         raise AgentUnreachable(f"the agent at {where} did not answer in time", "") from problem
     except OSError as problem:
-        why = problem.strerror or str(problem)
+        # asyncio's own words for a connection refused name the address a second time.
+        number = problem.errno or 0
+        why = os.strerror(number) if number > 0 else problem.strerror or str(problem)
         raise AgentUnreachable(f"could not reach the agent at {where}: {why}") from problem
     except asyncssh.PermissionDenied as problem:
         said = f"the agent at {where} does not take your certificate"

@@ -77,8 +77,13 @@ def usage(message: str, hint: str = "") -> NoReturn:
 
 
 def say(text: str = "") -> None:
-    """A line of talk.  It goes to stderr, since stdout is data."""
-    print(text, file=sys.stderr, flush=True)
+    """A line of talk, or several.  It goes to stderr, since stdout is data.
+
+    Whatever is in it, a terminal obeys none of it but the line ends.
+    """
+    from hoopcli.view import clean
+
+    print("\n".join(map(clean, text.split("\n"))), file=sys.stderr, flush=True)
 
 
 def told(message: str, hint: str = "") -> str:

@@ -22,7 +22,10 @@ def outside(content: bytes) -> bytes:
     _, end, last = rest.partition(END)
     if bool(begin) != bool(end) or BEGIN in last:
         raise ValueError("hoop's part of it has lost its first or last line")
-    return first + last if begin else content
+    found = first + last if begin else content
+    if BEGIN.rstrip() in found or END.rstrip() in found:
+        raise ValueError("hoop's part of it was changed by something else (its line ends?)")
+    return found
 
 
 def inserted(content: bytes, part: bytes, *, on_top: bool) -> bytes:
@@ -73,6 +76,8 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
             os.fsync(file.fileno())
         draft.chmod(mode)
         draft.replace(path)
-    except BaseException:
+    except BaseException as problem:
         draft.unlink(missing_ok=True)
+        if isinstance(problem, OSError) and problem.filename is None:  # a full disk names none
+            problem.filename = str(path)
         raise

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hoopcli import marked
+from hoopcli.errors import Failure
+from hoopcli.view import clean
 
 
 def service_file() -> Path:
@@ -27,11 +29,12 @@ def pass_file() -> Path:
 def names(tunnels: Sequence[Mapping[str, Any]], taken: frozenset[str]) -> list[str]:
     """A service's name for each: the target's, where nothing else is called so."""
     targets = [str(one["target"]) for one in tunnels]
-    found = []
-    for one, target in zip(tunnels, targets, strict=True):
-        name = target if targets.count(target) == 1 else f"{one['agent']}.{target}"
-        found.append(f"hoop-{name}" if name in taken else name)
-    return found
+    full = [f"{one['agent']}.{target}" for one, target in zip(tunnels, targets, strict=True)]
+    short = [
+        target if targets.count(target) == 1 and target not in full else long
+        for target, long in zip(targets, full, strict=True)
+    ]
+    return [f"hoop-{name}" if name in taken else name for name in short]
 
 
 def others() -> frozenset[str]:
@@ -45,7 +48,11 @@ def others() -> frozenset[str]:
 
 
 def services(tunnels: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
-    """Our part of the service file."""
+    """Our part of the service file.  Failure for a name of the agent's that would be more."""
+    for name, one in zip(names, tunnels, strict=True):
+        for word in (name, str(one["socket_dir"]), str(one["database"])):
+            if clean(word) != word or "]" in name:
+                raise Failure(f"this cannot stand in a service file: {word}")
     me = pwd.getpwuid(os.geteuid()).pw_name
     return "\n".join(
         f"[{name}]\n"
@@ -74,11 +81,10 @@ def write(tunnels: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Pa
         service_file(): services(tunnels, names).encode(),
         pass_file(): passwords(tunnels).encode(),
     }
-    changed = [path for path, part in parts.items() if marked.write(path, part)]
     # libpq leaves a passfile alone that others may read, and so should everybody.
-    if pass_file().stat().st_mode & 0o077:
+    if pass_file().exists() and pass_file().stat().st_mode & 0o077:
         pass_file().chmod(0o600)
-    return changed
+    return [path for path, part in parts.items() if marked.write(path, part)]
 
 
 def remove() -> list[Path]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hoopcli.errors import AgentUnreachable, Failure, NotSignedIn
+from hoopcli.errors import AgentUnreachable, Exit, Failure, NotSignedIn
 
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
 
@@ -57,7 +57,7 @@ def home() -> Path:
     """The folder of this module; made, and only ours, once something is written."""
     told = os.environ.get("HOOP_HOME")
     if told:
-        return Path(told)
+        return Path(told).absolute()  # the tunnels' process and ssh start elsewhere
     import platformdirs
 
     return platformdirs.user_config_path("hoop", appauthor=False)
@@ -114,8 +114,10 @@ def locate(name: str) -> Place:
     """Where the agent of that name is now; AgentUnreachable says what is missing there."""
     address = _ADDRESS.fullmatch(name)
     if address and not Path(name).is_dir():
-        host = address["host"].strip("[]")
-        return Place(name, host, int(address["port"]), "", None, None)
+        host, port = address["host"].strip("[]"), int(address["port"])
+        if not 0 < port < 1 << 16:
+            raise Failure(f"{name}: a port is from 1 to 65535", code=Exit.USAGE)
+        return Place(name, host, port, "", None, None)
     return _local(Path(name))
 
 
@@ -209,8 +211,10 @@ def write_private(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-    except BaseException:
+    except BaseException as problem:
         draft.unlink(missing_ok=True)
+        if isinstance(problem, OSError) and problem.filename is None:  # a full disk names none
+            problem.filename = str(path)
         raise
 
 

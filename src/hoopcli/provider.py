@@ -109,7 +109,8 @@ def ask(
                     raise ProviderAway(f"{url} did not come to an end of its answer")
     except (httpx.HTTPError, httpx.InvalidURL) as problem:
         why = str(problem) or type(problem).__name__
-        raise ProviderAway(f"could not reach {url}: {why}") from problem
+        hint = "" if is_loopback(url) else "Is a proxy in the way?  See HTTPS_PROXY and --ca-file."
+        raise ProviderAway(f"could not reach {url}: {why}", hint) from problem
     try:
         told = json.loads(body)
     except (ValueError, RecursionError) as problem:

@@ -161,7 +161,7 @@ def _token_of_now(pin: Pin, vault: Vault, kept: Credentials) -> tuple[Credential
 
     if pin.workload:
         means = workload.Means.kept(pin.workload)
-        return kept, workload.token(means, pin.issuer, pin.ca_file)
+        return kept, workload.token(means, pin.ca_file)
     if not kept.refresh_token:
         raise NotSignedIn("your sign-in is over")
     with oidc.connect(pin.issuer, pin.ca_file) as http:
@@ -187,22 +187,25 @@ def _exchanged(place: Place, pin: Pin, kept: Credentials, token: str) -> Credent
 
 
 def made(exchanged: Exchanged, key: str) -> Credentials:
-    """What is kept of an exchange."""
+    """What is kept of an exchange.  Failure where it is not what an agent answers."""
     from hoopcli.credentials import Credentials
     from hoopcli.view import moment
 
     principal = exchanged.principal
-    return Credentials(
-        principal=str(principal["id"]),
-        name=str(principal.get("name", "")),
-        groups=tuple(str(group) for group in principal.get("groups", ())),
-        token=exchanged.token,
-        issued=time.time(),
-        expires=moment(exchanged.expires).timestamp(),
-        identity_until=moment(exchanged.identity_until).timestamp(),
-        key=key,
-        certificate=exchanged.certificate,
-    )
+    try:
+        return Credentials(
+            principal=str(principal["id"]),
+            name=str(principal.get("name", "")),
+            groups=tuple(str(group) for group in principal.get("groups", ())),
+            token=exchanged.token,
+            issued=time.time(),
+            expires=moment(exchanged.expires).timestamp(),
+            identity_until=moment(exchanged.identity_until).timestamp(),
+            key=key,
+            certificate=exchanged.certificate,
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as problem:
+        raise Failure("the agent's answer to the sign-in cannot be read") from problem
 
 
 def holds(kept: Credentials) -> bool:

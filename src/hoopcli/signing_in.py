@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hoopcli import asking
-from hoopcli.errors import Failure, NotSignedIn, say
+from hoopcli.errors import Exit, Failure, NotSignedIn, say
 from hoopcli.profile import (
     Pin,
     Place,
@@ -54,6 +54,8 @@ def sign_in(
     host_key = _trusted_key(place, pin_of(place.name), fingerprint, force=force)
     welcome = door.welcome(place, host_key)
     vault = credentials.for_workload() if way.means else credentials.choose()
+    with credentials.locked():
+        pass  # a place that cannot be written is told of before a person has been to a page
     pin = _pin(place, host_key, welcome, vault, way)
     key = door.fresh_key()
     kind = door.WORKLOAD_TOKEN if way.means else door.ID_TOKEN
@@ -64,8 +66,12 @@ def sign_in(
         exchanged = made(door.exchange(place, host_key, key, tokens.id_token, kind=kind), key)
         kept = replace(exchanged, refresh_token=tokens.refresh_token)
         before = _earlier(place.name, vault)
-        vault.save(host_key, kept.to_text())
-        remember(place.name, pin)
+        try:
+            vault.save(host_key, kept.to_text())
+            remember(place.name, pin)
+        except BaseException:
+            _end(place.name, pin, kept)  # nobody can use it, and nobody could end it later
+            raise
     if before is not None:
         _end(place.name, *before)
     from hoopcli.tunnels import calls
@@ -102,7 +108,12 @@ def sign_out(agent: str | None) -> list[str]:
         raise NotSignedIn
     vault = credentials.reopen(pin.vault)
     with credentials.locked():
-        text = vault.load(pin.host_key)
+        try:
+            text = vault.load(pin.host_key)
+        except NotSignedIn as problem:  # it is there, and what ends it elsewhere is in it
+            said = f"not signed out: {problem.message}"
+            hint = "Try again; or sign in anew first:  hoop login --force"
+            raise Failure(said, hint, Exit.NOT_SIGNED_IN) from problem
         vault.delete(pin.host_key)
         sign_out_of(name)
     if text is None:
@@ -199,7 +210,7 @@ def _vouched(pin: Pin, way: Way, scopes: tuple[str, ...], key: str) -> Tokens:
     from hoopcli import browser, door, oidc, workload
 
     if way.means:
-        return oidc.Tokens(workload.token(way.means, pin.issuer, pin.ca_file))
+        return oidc.Tokens(workload.token(way.means, pin.ca_file))
     with oidc.connect(pin.issuer, pin.ca_file) as http:
         endpoints = oidc.discover(http, pin.issuer)
         if way.page:

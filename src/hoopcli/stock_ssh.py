@@ -23,12 +23,16 @@ from typing import TYPE_CHECKING
 from hoopcli import marked, profile
 from hoopcli.errors import Failure
 from hoopcli.profile import home, write_private
+from hoopcli.view import clean
+from hoopcore.model import is_id
 
 if TYPE_CHECKING:
     from hoopcli.credentials import Credentials
     from hoopcli.signin import Session
 
 _SETTINGS = ("HOOP_HOME", "HOOP_KEYRING")
+
+_SILENT = 5.0  # seconds; an ssh-agent forwarded from a machine that sleeps never answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ def hosts(names: Sequence[str], *, own_agent: bool) -> list[Host]:
     for name, nick in profile.nicks(names).items():
         here = session(name)
         kept = here.credentials()
+        if not is_id(kept.principal):  # the agent's word, and about to be a line of ssh's settings
+            raise Failure(f"the agent at {name} gives you an id that is none: {kept.principal}")
         socket = _own_agent(here) if own_agent else ""
         alias = "hoop-" + "".join(c if c.isalnum() or c in ".-" else "-" for c in nick).strip("-")
         key = door.public_key(here.place, here.pin.host_key)
@@ -82,7 +88,8 @@ def _one(host: Host) -> str:
         host.nick,
         *(["--own-agent"] if host.own_agent else []),
     ]
-    told = [f"{name}={os.environ[name]}" for name in _SETTINGS if os.environ.get(name)]
+    settings = os.environ | {"HOOP_HOME": str(home())}  # ssh may start anywhere
+    told = [f"{name}={settings[name]}" for name in _SETTINGS if os.environ.get(name)]
     command = shlex.join([*(["env", *told] if told else []), *ready])
     lines = [
         f'Match originalhost {host.alias} exec "{_quoted(command)}"',
@@ -114,8 +121,8 @@ def _identity(host: Host) -> list[str]:
 
 def _quoted(text: str) -> str:
     """For ssh_config: a % is one of its own words there, and a quote would end the text."""
-    if '"' in text or "\n" in text:
-        raise Failure(f"ssh cannot be told of {text}: it holds a quote or a line end")
+    if '"' in text or clean(text) != text:
+        raise Failure(f"ssh cannot be told of {text}: it holds a quote, or what no line may hold")
     return text.replace("%", "%%")
 
 
@@ -201,7 +208,10 @@ def has_agent() -> bool:
     import asyncssh
 
     async def answers() -> bool:
-        async with asyncssh.connect_agent(os.environ["SSH_AUTH_SOCK"]) as agent:
+        async with (
+            asyncio.timeout(_SILENT),
+            asyncssh.connect_agent(os.environ["SSH_AUTH_SOCK"]) as agent,
+        ):
             await agent.get_keys()
         return True
 
@@ -242,7 +252,10 @@ def take_back(kept: Credentials) -> None:
     }
 
     async def remove() -> None:
-        async with asyncssh.connect_agent(os.environ["SSH_AUTH_SOCK"]) as agent:
+        async with (
+            asyncio.timeout(_SILENT),
+            asyncssh.connect_agent(os.environ["SSH_AUTH_SOCK"]) as agent,
+        ):
             ours = [key for key in await agent.get_keys() if key.public_data in blobs]
             await agent.remove_keys(ours)
 

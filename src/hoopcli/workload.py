@@ -27,7 +27,7 @@ class Means:
     token_file: str = ""
     client: str = ""
     secret: str = ""  # a reference: env:NAME or file:PATH
-    issuer: str = ""  # empty: the one the agent names
+    issuer: str = ""
     audience: str = ""
     scope: str = ""
 
@@ -58,17 +58,23 @@ def means(
             "--client-credentials wants a secret, and never the secret itself",
             "Say where it is:  --client-secret env:NAME  or  --client-secret file:PATH",
         )
+    if not issuer:
+        # The agent names one too; but then an agent could have the secret sent to itself.
+        usage(
+            "--client-credentials wants --issuer: the provider that the secret is for",
+            f"hoop login --client-credentials {client} --client-secret {kind}:… --issuer URL",
+        )
     if kind == "file":
         secret = f"file:{Path(name).absolute()}"
     return Means("", client, secret, issuer, audience, scope)
 
 
-def token(means: Means, issuer: str, ca_file: str) -> str:
-    """The token of now; ``issuer`` is the one the agent names."""
+def token(means: Means, ca_file: str) -> str:
+    """The token of now."""
     if means.token_file:
         return _one_token(_read(Path(means.token_file), "the token"), means.token_file)
-    told = _ask(means, means.issuer or issuer, ca_file)
-    return _one_token(told.get("access_token"), f"the answer of {means.issuer or issuer}")
+    told = _ask(means, means.issuer, ca_file)
+    return _one_token(told.get("access_token"), f"the answer of {means.issuer}")
 
 
 def _ask(means: Means, issuer: str, ca_file: str) -> dict[str, Any]:

@@ -271,8 +271,40 @@ def test_what_it_made_is_left_to_the_role_and_the_user_goes(
         " order by 1",
         "rooms",
     )
-    assert owners.split() == ["made|reader", "mine|maker"]
+    assert owners.split() == ["made|reader", "mine|reader"]
     server.psql("drop table public.made, public.mine", "rooms")
+
+
+def test_what_a_session_leaves_behind_never_runs_as_the_credential(
+    own: tuple[str, Doorway], targets: Targets
+) -> None:
+    """The credential may make roles, and here it reads what the grant's role may not."""
+    target, door = own
+    server = targets.server(target)
+    server.psql("grant select on public.secrets to maker", "rooms")
+    try:
+        with psycopg.connect(door.dsn, autocommit=True) as client:
+            [(user,)] = client.execute("select session_user").fetchall()
+            # Without masks a client makes these itself.
+            server.psql(
+                "create view public.peek as select word from public.secrets;"
+                "grant select on public.peek to reader;"
+                f"alter view public.peek owner to {user};"
+                "create function public.who() returns name language sql security definer"
+                f" as 'select current_user'; alter function public.who() owner to {user}",
+                "rooms",
+            )
+        eventually(lambda: user not in users(targets, target))
+        with psycopg.connect(door.dsn, autocommit=True) as client:
+            done = client.pgconn.exec_(b"select word from public.peek")
+            assert done.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == b"42501"
+            assert b"refused by rule" not in done.error_message
+        owners = "select proowner::regrole from pg_proc where proname = 'who'"
+        assert server.psql(owners, "rooms").strip() == "reader"
+    finally:
+        server.psql("drop view if exists public.peek", "rooms")
+        server.psql("drop function if exists public.who()", "rooms")
+        server.psql("revoke select on public.secrets from maker", "rooms")
 
 
 def test_a_password_is_taken_as_its_verifier(postgres: Postgres, postgres15: Postgres) -> None:

@@ -90,6 +90,25 @@ def test_a_pipelined_setting_does_not_hide_a_delete(door: Doorway, off: str) -> 
         assert 'rule "unreadable"' in said(got)
 
 
+def test_a_trigger_that_changes_what_texts_mean_ends_the_session(
+    vault: Vault, door: Doorway
+) -> None:
+    assert vault.postgres is not None
+    vault.postgres.psql(
+        """create table app.sly (id int);
+        create function app.sly() returns trigger language plpgsql as $$ begin
+          perform set_config('standard_conforming_strings', 'off', false); return new; end $$;
+        create trigger sly before insert on app.sly for each row execute function app.sly()""",
+        "vault",
+    )
+    try:
+        with door.connect() as raw:
+            raw.send(wire.query(b"insert into app.sly values (1)"))
+            assert "standard_conforming_strings changed" in said(raw.until_gone())
+    finally:
+        vault.postgres.psql("drop table app.sly; drop function app.sly()", "vault")
+
+
 @pytest.mark.parametrize("synced", [True, False])
 def test_a_pipelined_setting_does_not_hide_a_delete_in_the_extended_protocol(
     door: Doorway, synced: bool

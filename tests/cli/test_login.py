@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import signal
@@ -95,6 +96,39 @@ def test_a_wrong_passphrase_opens_nothing(desk: Desk, provider: DemoProvider) ->
     done = desk.hoop("status", HOOP_PASSPHRASE="wrong horse")
     assert done.returncode == 3
     assert "passphrase" in done.stderr
+
+
+def test_a_wrong_passphrase_signs_nobody_out(desk: Desk, provider: DemoProvider) -> None:
+    desk.login(at_the_page(provider, "ana"))
+    done = desk.hoop("logout", HOOP_PASSPHRASE="wrong horse")
+    assert done.returncode == 3
+    assert "not signed out" in done.stderr
+    assert desk.hoop("status").returncode == 0
+
+
+def test_a_sign_in_that_cannot_be_kept_is_ended_everywhere(
+    desk: Desk, provider: DemoProvider
+) -> None:
+    def in_the_way(code: str, page: str) -> None:
+        key = json.loads((desk.folder / "run" / "agent.json").read_bytes())["host_key"]
+        name = f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.sealed"
+        (desk.folder / "home" / "credentials" / name).mkdir(mode=0o700, parents=True)
+        approve(provider.issuer, code, "ana")
+
+    status, said = desk.login(in_the_way)
+    assert status == 1
+    assert ".sealed" in said
+    assert not provider.oauth.memory.refresh_tokens
+    assert desk.hoop("status").returncode == 3
+
+
+def test_a_home_that_cannot_be_written_is_told_of_before_the_page(desk: Desk) -> None:
+    (desk.folder / "home").mkdir(mode=0o777)
+    (desk.folder / "home").chmod(0o777)
+    done = desk.hoop("login", "--no-browser")
+    assert done.returncode == 1
+    assert "not yours alone" in done.stderr
+    assert "Code:" not in done.stderr
 
 
 def test_without_keyring_and_passphrase_nobody_is_asked_to_sign_in(desk: Desk) -> None:

@@ -98,6 +98,8 @@ def run(python: str, checkout: Path, dsn: str, report: Path, words: list[str]) -
     subprocess.run(
         [
             *(python, "-m", "pytest", "-q", "-p", "no:randomly"),
+            # The suite refuses to run where it believes that its last run here crashed.
+            *("-o", f"cache_dir={report.with_suffix('.cache')}"),
             *("--tb=short", f"--junitxml={report}", *words),
         ],
         cwd=checkout,

@@ -11,6 +11,8 @@ from hoopcli.demo.world import World
 from tests.e2e.world import Person
 from tests.servers import missing
 
+_SIGNED_IN: dict[str, Person] = {}
+
 
 @pytest.fixture(scope="session")
 def world() -> Iterator[World]:
@@ -26,10 +28,23 @@ def world() -> Iterator[World]:
         world.stop()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_grant_is_left() -> Iterator[None]:
+    """Behind each file nobody holds anything, so that files may run in any order."""
+    yield
+    ben = _SIGNED_IN.get("ben")
+    if ben is None:
+        return
+    for grant in ben.json("grants"):
+        if grant["state"] in ("scheduled", "active"):
+            ben.hoop("revoke", grant["id"], "--reason", "the tests of this file are over")
+
+
 @pytest.fixture(scope="session")
 def ben(world: World) -> Person:
     person = Person(world, "ben")
     person.sign_in()
+    _SIGNED_IN["ben"] = person
     return person
 
 

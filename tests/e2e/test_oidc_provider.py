@@ -157,7 +157,14 @@ claims = { client_id = "ci", sub = "ci" }
 groups = ["ci"]
 """
     with oidc_provider("PS256") as issuer, running_agent(issuer, workload) as agent:
-        words = ("--client-credentials", "ci", "--client-secret", "env:CI_SECRET")
+        words = (
+            "--client-credentials",
+            "ci",
+            "--client-secret",
+            "env:CI_SECRET",
+            "--issuer",
+            issuer,
+        )
         secret = {"CI_SECRET": "only for tests: a+b/c"}
         done = agent.hoop("login", *words, "--audience", "https://hoop.example", **secret)
         assert done.returncode == 0, done.stderr

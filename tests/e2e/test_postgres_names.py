@@ -166,3 +166,13 @@ def test_a_scope_that_names_a_schema_covers_its_tables_without_it(
                 client.execute("select item from orders")
     finally:
         doorway.close()
+
+
+def test_a_view_of_the_settings_does_not_change_search_path_unseen(
+    client: psycopg.Connection[Any],
+) -> None:
+    """On servers before 18, which do not tell of search_path, it would open ``payroll``."""
+    made = client.pgconn.exec_(b"create temp view s as select name, setting from pg_settings")
+    assert b"refused by rule" in made.error_message
+    client.pgconn.exec_(b"update s set setting = 'payroll' where name = 'search_path'")
+    assert client.execute("select word from bonus").fetchone() == ("public",)

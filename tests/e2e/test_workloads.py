@@ -268,7 +268,14 @@ def test_an_ai_agent_signs_in_by_client_credentials(
         return {"access_token": sign(claims, header={"typ": "at+jwt"}), "expires_in": 300}
 
     people.say("/token", granted)
-    words = ("--client-credentials", "ci", "--audience", "https://hoop.example")
+    words = (
+        "--client-credentials",
+        "ci",
+        "--audience",
+        "https://hoop.example",
+        "--issuer",
+        people.issuer,
+    )
     done = job.hoop("login", *words, "--client-secret", "env:CI_SECRET", CI_SECRET="s3cret+")
     assert done.returncode == 0, done.stderr
     assert "Signed in as ci-agent" in done.stderr
@@ -301,6 +308,7 @@ def test_an_ai_agent_signs_in_by_client_credentials(
     [
         (["--client-credentials", "ci"], "--client-secret env:NAME"),
         (["--client-credentials", "ci", "--client-secret", "s3cret"], "never the secret itself"),
+        (["--client-credentials", "ci", "--client-secret", "env:X"], "wants --issuer"),
         (["--client-secret", "env:X"], "--client-credentials"),
         (["--workload-token", "x", "--client-credentials", "ci"], "stands alone"),
         (["--workload-token", "x", "--browser"], "for people"),

@@ -143,6 +143,17 @@ async def test_each_way_to_end_a_grant_tells_what_was_closed(api: Api, world: Wo
     assert await api.get("ben", "/grants") == []
 
 
+async def test_a_stolen_token_opens_nothing_on_a_channel_of_the_thief(api: Api) -> None:
+    """Over SSH no uid binds a token; the certificate of the connection does."""
+    there = api.client._transport
+    assert isinstance(there, httpx.ASGITransport)
+    transport = httpx.ASGITransport(app=there.app, client=("ssh:p-ben", 0))
+    async with httpx.AsyncClient(transport=transport, base_url="http://agent") as client:
+        bens = Api(client)
+        assert await bens.get("ben", "/grants") == []
+        assert (await bens.get("ana", "/grants", 401))["error"] == "other_principal"
+
+
 async def test_no_route_answers_who_is_not_signed_in(api: Api) -> None:
     for path in ("/requests", "/grants", "/reviews/mine", "/targets", "/requests/req-00000000"):
         assert (await api.get("", path, 401))["error"] == "not_signed_in"

@@ -10,7 +10,7 @@ import pytest
 from hoopagent.config import Role
 from hoopagent.errors import Refused
 from hoopagent.store.sql import SqlStore
-from hoopcore.model import SECOND, Answer, GrantState, RequestState, rfc3339
+from hoopcore.model import SECOND, Answer, GrantState, Kind, RequestState, rfc3339
 from tests.store.world import DAY, HOUR, START, World, offer, principal, section
 
 
@@ -130,6 +130,17 @@ async def test_an_admin_who_is_no_approver_sees_a_request_and_cannot_vote(world:
 async def test_services_never_vote(world: World) -> None:
     asked = await world.ask(world.ana)
     await refusal(world.approve(world.bot, asked["id"]), 403, "not_human")
+
+
+async def test_the_owner_of_an_agent_does_not_approve_what_it_asks_for(world: World) -> None:
+    helper = replace(world.ana, id="p-helper", kind=Kind.AGENT, email="", owner=world.ben.email)
+    await world.sign_in(helper)
+    asked = await world.ask(helper)
+    waiting = await world.requests.listed(world.ben, to_decide=True)
+    assert asked["id"] not in [one["id"] for one in waiting]
+    refused = await refusal(world.approve(world.ben, asked["id"]), 403, "owner")
+    assert "Somebody else of dba or oncall" in refused.hint
+    assert (await world.approve(world.cat, asked["id"]))["state"] == "fulfilled"
 
 
 async def test_one_person_in_two_groups_is_one_approval(world: World) -> None:

@@ -119,6 +119,10 @@ def test_guesses_from_more_addresses_than_can_be_told_apart_share_one_count(
         attempts.failed(whose)
     assert attempts.too_many("e")
     assert not attempts.too_many("a")
+    assert not attempts.too_many("uid 1000"), "accounts of this machine are not kept waiting by it"
+    for _ in range(2):
+        attempts.failed("uid 1000")
+    assert attempts.too_many("uid 1000")
 
 
 # --- sessions -------------------------------------------------------------------------------------

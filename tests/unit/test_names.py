@@ -105,6 +105,8 @@ def test_a_schema_nobody_has_told_us_of_makes_names_uncertain() -> None:
     assert names('"$user", public') is None
     assert names('"$user", public', USABLE, user="ben") is not None
     assert names('"open') is None
+    assert names(f"public, {'a' * 63}") is not None
+    assert names(f"{'a' * 64}, public") is None, "the server cuts it, and finds another schema"
 
 
 def test_what_the_session_told_is_read_or_it_is_not_known() -> None:

@@ -60,7 +60,8 @@ def test_a_clock_that_fails_refuses() -> None:
         ("unix uid 1000 pid 4711", LOCAL),
         ("127.0.0.1:50412", "127.0.0.1"),
         ("[2001:db8::1]:50412", "2001:db8::1"),
-        ("2001:db8::1:50412", "2001:db8::1"),
+        ("10.1.2.3", "10.1.2.3"),  # as the SSH door says it
+        ("2001:db8::1:2", "2001:db8::1:2"),  # and not 2001:db8::1, which is somebody else's
         ("unknown:0", None),
         ("", None),
     ],

@@ -336,8 +336,25 @@ def test_unsafe_client_encoding_ends_the_session(script: Script) -> None:
 
 
 def test_settings_are_those_last_reported(script: Script) -> None:
+    text = b"set standard_conforming_strings = off"
+    script.client(wire.query(text), SETS)
     script.target(wire.parameter_status("standard_conforming_strings", "off"))
     assert script.stream.settings["standard_conforming_strings"] == "off"
+
+
+def test_what_texts_mean_may_not_change_where_no_statement_was_to_change_it(
+    script: Script,
+) -> None:
+    script.client(wire.query(b"insert into t values (1)"))
+    with pytest.raises(ProtocolError, match="standard_conforming_strings"):
+        script.target(wire.parameter_status("standard_conforming_strings", "off"))
+
+
+def test_what_texts_mean_goes_back_where_a_transaction_fails(script: Script) -> None:
+    script.client(wire.query(b"select 1/0"))
+    script.target(wire.error_response("ERROR", "22012", "division by zero"))
+    script.target(wire.parameter_status("client_encoding", "LATIN1") + READY)
+    assert script.stream.settings["client_encoding"] == "LATIN1"
 
 
 # --- ourselves ------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hoopcore.masking import Masking
@@ -9,8 +11,10 @@ from hoopcore.model import EVERYTHING, Kind, Principal, Target
 from hoopcore.policy import Facts, Policy, decide
 from hoopcore.protocols.postgres import wire
 from hoopcore.protocols.postgres.stream import PostgresStream
+from hoopcore.sql.imposed import Imposed
 from hoopcore.sql.names import Viewer
 from hoopcore.sql.postgres import read
+from hoopcore.sql.session import discard_keeps_role
 from hoopcore.statement import Effect
 from hoopcore.stream import Side
 from tests.unit.test_names import CATALOG, USABLE
@@ -68,6 +72,28 @@ def test_what_outlives_its_transaction_is_refused_behind_a_pooler(text: str) -> 
         assert verdict.hint
 
 
+SLIPPED = {
+    "select x.pg_advisory_lock from generate_series(1, 1) x": "lock",
+    "set local search_path = pg_temp": "temporary",
+    "set local search_path = nowhere, 'PG_TEMP'": "temporary",
+    "select set_config('search_path', 'pg_temp, public', true)": "temporary",
+    "create table pg_temp_3.t (a int)": "temporary",
+    "select 1 as a into pg_temp_3.t": "temporary",
+    "create type pg_temp.t as enum ('a')": "temporary",
+    "create domain pg_temp.t as int": "temporary",
+    "create aggregate pg_temp.a (int) (sfunc = int4pl, stype = int)": "temporary",
+    "create function pg_temp_3.f() returns int language sql as 'select 1'": "temporary",
+    "update pg_settings set setting = '1MB' where name = 'work_mem'": "setting",
+}
+
+
+@pytest.mark.parametrize("text", SLIPPED)
+def test_no_other_spelling_leaves_something_behind_a_pooler(text: str) -> None:
+    reading = read(text.encode())
+    assert {kept for one in reading.statements for kept in one.keeps} == {SLIPPED[text]}
+    assert decide(Policy(), POOLED, reading).rule == "pooler"
+
+
 @pytest.mark.parametrize("text", FREE)
 def test_what_ends_with_its_transaction_is_free(text: str) -> None:
     assert decide(Policy(), POOLED, read(text.encode())).allowed
@@ -92,6 +118,46 @@ def test_what_ends_with_its_transaction_is_free(text: str) -> None:
 def test_the_way_out_of_a_role_is_refused(text: str, allowed: bool) -> None:
     verdict = decide(Policy(), READER, read(text.encode()))
     assert (verdict.allowed, verdict.rule) == (allowed, "" if allowed else "database-role")
+
+
+def test_what_cannot_be_read_is_no_way_out_though_a_rule_allows_it() -> None:
+    rule = '[[rule]]\nname = "a"\nverdict = "allow"\nreason = "r"\neffects = ["unknown"]\n'
+    reading = read(b"set role none; \\ what")
+    assert reading.effects == {Effect.UNKNOWN}
+    free = Facts(ANN, DB, EVERYTHING, "s-1")
+    limited = replace(free, imposed=Imposed(statement_timeout=1000))
+    rules = [
+        decide(Policy.load(rule), facts, reading).rule for facts in (free, READER, POOLED, limited)
+    ]
+    assert rules == ["a", "database-role", "pooler", "imposed-setting"]
+
+
+@pytest.mark.parametrize(
+    ("version", "keeps"),
+    [
+        ("18.0", True), ("17.2", True), ("17.1", False), ("16.6 (Debian 16.6-1.pgdg120+1)", True),
+        ("15.8", False), ("15.10", True), ("14.14", False), ("11.22", False), ("19beta1", True),
+        ("17rc1", False), ("", False), ("Postgres", False),
+    ],
+)  # fmt: skip
+def test_discard_all_is_a_way_out_on_servers_that_forget_the_role(
+    version: str, keeps: bool
+) -> None:
+    facts = replace(READER, discards=discard_keeps_role(version))
+    assert decide(Policy(), facts, read(b"discard all")).allowed is keeps
+    assert decide(Policy(), facts, read(b"discard plans")).allowed
+    assert decide(Policy(), facts, read(b"reset all")).allowed
+
+
+@pytest.mark.parametrize("name", ["pg_settings", "pg_catalog.pg_settings"])
+def test_no_view_of_the_settings_is_made(name: str) -> None:
+    """Changing its rows calls set_config, unseen: search_path, or what a text means."""
+    free = Facts(ANN, DB, EVERYTHING, "s-1")
+    for view in ("create view v as", "create temp view v as select a.setting from", "table"):
+        text = f"{view} select * from {name}" if view.endswith("as") else f"{view} {name} a"
+        allowed = not view.startswith("create")
+        verdict = decide(Policy(), free, read(text.removesuffix(" a" * allowed).encode()))
+        assert (verdict.allowed, verdict.rule) == (allowed, "" if allowed else "unreadable")
 
 
 def test_verdicts_rest_on_what_names_are_known_to_mean() -> None:

@@ -16,8 +16,10 @@ from hoopagent.clock import Clock
 from hoopagent.config import Config, Credential, TargetSection, Tls
 from hoopagent.connect import Place
 from hoopagent.doors.login import Admitted, Caller, LoggedIn
+from hoopagent.ephemeral import User
 from hoopagent.lane import Lane
 from hoopagent.live import Live, Prepared
+from hoopagent.own import AskedInVain
 from hoopagent.reader import Reader
 from hoopagent.recording_keys import RecordingKeys
 from hoopagent.sessions import Sessions
@@ -243,6 +245,66 @@ async def test_who_is_not_known_any_more_is_not_admitted(world: World) -> None:
     world.store.principals.clear()
     with pytest.raises(LoginRefused):
         await world.admitted()
+
+
+async def test_a_job_that_is_written_down_no_more_is_not_admitted(world: World) -> None:
+    """Its endpoints go over to the agent that was started without it."""
+    world.store.principals[ANA.id] = replace(ANA, kind=Kind.AGENT, subject="ci", owner="dba")
+    with pytest.raises(LoginRefused):
+        await world.admitted()
+    job = config.Workload(name="ci", kind="agent", owner="dba", audience="a", claims={"sub": "ci"})
+    identity = world.config.identity.model_copy(update={"workloads": (job,)})
+    world.config = world.config.model_copy(update={"identity": identity})
+    assert (await world.admitted()).detail.principal.subject == "ci"
+
+
+async def test_who_may_open_no_more_sessions_makes_no_users_on_the_target(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor do users that could not be made use up the room."""
+    few = world.config.agent.model_copy(update={"sessions_per_principal": 1})
+    credential = Credential(user="maker", ephemeral=True)
+    target = world.config.targets["db"].model_copy(update={"credential": credential})
+    world.config = world.config.model_copy(update={"agent": few, "targets": {"db": target}})
+    made = 0
+
+    async def make(*_: object) -> User:
+        nonlocal made
+        made += 1
+        if made == 1:
+            raise AskedInVain("no")
+        return User("db", f"hoop_{made}", "")
+
+    monkeypatch.setattr(world.sessions.users, "make", make)
+    with pytest.raises(LoginRefused, match="no user could be made"):
+        await world.admitted()
+    await world.admitted()
+    for _ in range(3):
+        with pytest.raises(LoginRefused, match="more are not allowed"):
+            await world.admitted()
+    assert made == 2
+
+
+async def test_a_session_that_fails_as_it_opens_is_not_live_in_the_store(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def bound(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(world.sessions.bounds, "bound", bound)
+    failed: list[type[Exception]] = []
+    run = world.sessions.run
+
+    async def contained(login: LoggedIn) -> None:
+        try:
+            await run(login)
+        except ZeroDivisionError as problem:  # the door's border
+            failed.append(type(problem))
+
+    monkeypatch.setattr(world.sessions, "run", contained)
+    opening = await world.opening()
+    assert await opening.until_closed() == "internal error"
+    assert failed == [ZeroDivisionError]
 
 
 async def test_a_revocation_does_not_wait_for_a_session_that_another_grant_carries(

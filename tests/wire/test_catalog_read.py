@@ -20,8 +20,9 @@ from hoopagent.connect import Place, is_verified, wants_tls
 from hoopcli.demo.postgres import Postgres
 from hoopcore.masking import Bound, Column, Masking
 from hoopcore.protocols.postgres.rows import mask_rows
-from hoopcore.protocols.postgres.target_login import Credential
+from hoopcore.protocols.postgres.target_login import LARGEST_MESSAGE, Credential
 from hoopcore.sql.catalog import Catalog, Table
+from hoopcore.sql.names import ASKED, Viewer
 from hoopcore.sql.postgres import read
 from hoopcore.statement import Relation
 from tests.certificates import Authority
@@ -338,3 +339,27 @@ def test_the_catalog_is_read_from_the_server_that_is_meant(
     else:
         with pytest.raises(CatalogUnread):
             read_now(server, place=place, database="postgres")
+
+
+@pytest.mark.parametrize("fixture", ["postgres", "postgres15"])
+def test_a_schema_for_each_of_many_customers_keeps_nobody_out(
+    request: pytest.FixtureRequest, fixture: str
+) -> None:
+    """The answer fits a message of the login; schemas beyond search_path are not known then."""
+    server: Postgres = request.getfixturevalue(fixture)
+    server.psql("create database crowded")
+    try:
+        few = Viewer.told(server.psql(ASKED.decode(), "crowded"))
+        assert few is not None
+        assert few.usable == {"public", "pg_catalog", "information_schema"}
+        server.psql(
+            "do $$ begin for i in 1..1000 loop"
+            " execute format('create schema %I', 'customer_' || rpad(i::text, 50, 'x'));"
+            " end loop; end $$",
+            "crowded",
+        )
+        told = server.psql(ASKED.decode(), "crowded")
+        assert len(told) < LARGEST_MESSAGE
+        assert Viewer.told(told) == Viewer(few.user, few.path, frozenset({"public", "pg_catalog"}))
+    finally:
+        server.psql("drop database crowded")

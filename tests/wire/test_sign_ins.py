@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 import pytest
 
+from hoopagent.errors import Refused
+from hoopagent.identity import hash_of
+from hoopagent.store import Token
 from hoopcli.demo.oauth import Memory
 from hoopcli.demo.provider import DemoProvider, running
 from tests.signing import Clock, Gate, running_gate
@@ -94,8 +98,6 @@ async def test_a_renewal_ends_neither_the_connection_nor_the_token_before_it(
 
 async def status(gate: Gate, token: str) -> str:
     """Empty where the token holds, else the agent's word for why not."""
-    from hoopagent.errors import Refused
-
     try:
         await gate.identity.status(token)
     except Refused as refused:
@@ -151,3 +153,36 @@ async def test_keys_that_are_not_good_are_in_the_audit_with_where_they_came_from
     assert len(events) == 1
     assert events[0].subject == ana.signed.principal.id
     assert (events[0].detail["door"], events[0].detail["peer"]) == ("ssh", "127.0.0.1")
+
+
+async def test_a_sign_in_of_before_they_had_ids_goes_on_after_its_renewal(
+    gate: Gate, provider: DemoProvider
+) -> None:
+    """As migration 0002 leaves them: named by the hash of their token."""
+    ana = await SignedIn(gate, provider).renew()
+    old = "hoop_" + "x" * 43
+    known = await gate.identity.status(ana.signed.token)
+    await gate.store.add_token(replace(known, hash=hash_of(old), sign_in=hash_of(old)))
+    ana.signed = replace(ana.signed, token=old)
+    await ana.renew()
+    assert ana.signed.sign_in == hash_of(old)
+    async with ana.connect() as connection:
+        assert await opens_a_lane(connection)
+        await gate.identity.logout(ana.signed.token)
+        assert not await opens_a_lane(connection)
+
+
+async def test_a_sign_out_in_the_middle_of_a_renewal_holds(
+    gate: Gate, provider: DemoProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = await SignedIn(gate, provider).renew()
+    add = gate.store.add_token
+
+    async def add_after_sign_out(token: Token) -> None:
+        await gate.identity.logout(ana.signed.token)
+        await add(token)
+
+    monkeypatch.setattr(gate.store, "add_token", add_after_sign_out)
+    with pytest.raises(Refused, match="signed out"):
+        await ana.renew()
+    assert await gate.identity.identity_until(ana.signed.principal.id) == 0

@@ -90,6 +90,12 @@ def peer_uid(request: Request) -> int | None:
     return int(client.host.removeprefix("uid:"))
 
 
+def _shown(request: Request) -> str:
+    """Whom the certificate of this channel of the SSH door names; empty where there is none."""
+    kind, _, principal = ("" if request.client is None else request.client.host).partition(":")
+    return principal if kind == "ssh" else ""
+
+
 # What a guess gets.  A token that has expired, or was revoked, was no guess.
 _GUESSED = ("not_signed_in", "other_user")
 
@@ -112,6 +118,9 @@ async def _who(request: Request) -> Principal:
         if attempts is not None and refused.error in _GUESSED:
             attempts.failed(whose)
         raise
+    if _shown(request) not in ("", principal.id):  # stolen, by somebody who has come as themselves
+        words = "this token belongs to somebody else than the certificate"
+        raise Refused(401, "other_principal", words, "hoop login")
     request.state.token = token
     return principal
 

@@ -90,11 +90,16 @@ class PeerProtocol(H11Protocol):
 
 
 class ChannelProtocol(H11Protocol):
-    """HTTP/1.1 of the SSH door's channels: the certificate was checked there, uids mean nothing."""
+    """HTTP/1.1 of the SSH door's channels: the certificate was checked there, uids mean nothing.
+
+    Its client address is the principal that the certificate names.
+    """
+
+    principal = ""
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(cast(Transport, transport))  # uvloop's is one in all but name
-        self.client = ("ssh", 0)
+        self.client = (f"ssh:{self.principal}", 0)
 
 
 class Bounded:

@@ -56,7 +56,8 @@ def on_tcp(transport: Connection) -> Peer:
     here = transport.get_extra_info("sockname") or ("unknown", 0)
     host, port = str(there[0]), int(there[1])
     uid = _uid_behind((host, port), (str(here[0]), int(here[1])))
-    return Peer(f"{host}:{port}", place_of(host) if uid is None else f"uid {uid}", uid)
+    shown = f"[{host}]" if ":" in host else host
+    return Peer(f"{shown}:{port}", place_of(host) if uid is None else f"uid {uid}", uid)
 
 
 def place_of(host: str) -> str:

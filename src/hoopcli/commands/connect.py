@@ -134,11 +134,14 @@ def _listen(opened: Opened, output: Output) -> None:
 
 def _tell_kept(endpoint: dict[str, object], output: Output) -> None:
     """Prints the address that stays."""
+    from hoopcli import profile
+
     _print(endpoint, output)
     target = clean(endpoint["target"])
     ends = when(str(endpoint["not_after"]), screen.now())
     say(f"{target} stays open, at this address and with this password, until:")
-    say(f"  hoop tunnels stop {target}")
+    at = f"{clean(endpoint['agent'])}/" if len(profile.agents()) > 1 else ""
+    say(f"  hoop tunnels stop {at}{target}")
     say(f"Your access ends {ends}; the address is good again with your next grant.")
 
 

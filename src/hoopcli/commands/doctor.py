@@ -8,7 +8,7 @@ import typer
 
 from hoopcli import screen
 from hoopcli.options import OutputOption
-from hoopcli.view import Output, as_json, cells, wrap
+from hoopcli.view import Output, as_json, cells, clean, wrap
 
 if TYPE_CHECKING:
     from hoopcli.checks import Looks
@@ -50,7 +50,7 @@ def doctor(
     if output is Output.JSON:
         screen.out(as_json([line.value() for line in lines]))
     elif output is Output.NAMES:
-        wrong = [line.check for line in lines if line.state != checks.OK]
+        wrong = [clean(line.check) for line in lines if line.state != checks.OK]
         if wrong:
             screen.out("\n".join(wrong))
     if any(line.state == checks.FAIL for line in lines):

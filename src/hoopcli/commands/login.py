@@ -67,7 +67,7 @@ def login(
         typer.Option(help="Where its secret is; never the secret itself.", metavar="env:X|file:F"),
     ] = "",
     issuer: Annotated[
-        str, typer.Option(help="Its provider, if not the one people use.", metavar="URL")
+        str, typer.Option(help="The provider its secret is for.", metavar="URL")
     ] = "",
     audience: Annotated[
         str, typer.Option(help="Whom its access token is to be for.", metavar="TEXT")
@@ -89,7 +89,7 @@ def login(
       hoop login --agent /run/hoop
       hoop login --browser
       hoop login --workload-token /var/run/secrets/hoop/token
-      hoop login --client-credentials ci --client-secret env:CI_SECRET
+      hoop login --client-credentials ci --client-secret env:CI_SECRET --issuer URL
     """
     from datetime import UTC, datetime
 

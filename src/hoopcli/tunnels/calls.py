@@ -17,7 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hoopcli.answering import listener_of
 from hoopcli.errors import AgentUnreachable, Failure, NotSignedIn, say
+from hoopcli.profile import home
 from hoopcli.tunnels.records import folder, made_folder, remembered
 
 CONTROL = "control"
@@ -26,6 +28,9 @@ LARGEST = 1 << 20
 
 # Version of these calls.  Another one means that an older hoop still holds the tunnels.
 PROTOCOL = 1
+
+# What stays the same in every version, so that any hoop can see and end what another one holds.
+ALWAYS = ("list", "stop")
 
 # What means this one command.
 _NOT_FOR_IT = ("HOOP_AGENT", "HOOP_COMPLETING", "HOOP_DEBUG")
@@ -106,6 +111,9 @@ def _reached() -> socket.socket | None:
     except OSError:
         connection.close()
         return None
+    if listener_of(connection) != os.geteuid():
+        connection.close()
+        raise Failure(f"{folder() / CONTROL} is somebody else's", "Nothing was sent. Remove it.")
     return connection
 
 
@@ -119,7 +127,7 @@ def _started() -> socket.socket:
             stdout=subprocess.DEVNULL,
             stderr=errors,
             cwd="/",
-            env={name: value for name, value in os.environ.items() if name not in _NOT_FOR_IT},
+            env=_environment(),
             start_new_session=True,  # a Ctrl-C at this terminal is not for it
         )
     end = time.monotonic() + _START
@@ -131,6 +139,12 @@ def _started() -> socket.socket:
             break
         time.sleep(0.02)
     raise Failure("the process that holds the tunnels did not start", f"Its last words: {log}")
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what means this one command; it starts in another folder than this one."""
+    kept = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_IT}
+    return kept | ({"HOOP_HOME": str(home())} if kept.get("HOOP_HOME") else {})
 
 
 def _asked(connection: socket.socket, op: str, fields: Mapping[str, Any]) -> Held:

@@ -136,7 +136,8 @@ class Daemon:
             "ready": self._ready,
         }
         try:
-            if asked.get("protocol") != calls.PROTOCOL or asked.get("op") not in operations:
+            known = asked.get("protocol") == calls.PROTOCOL or asked.get("op") in calls.ALWAYS
+            if not known or asked.get("op") not in operations:
                 raise Failure(
                     "an older or newer hoop holds the tunnels",
                     "hoop tunnels stop --all",
@@ -340,7 +341,9 @@ class Daemon:
         while not self._stop.is_set():
             await asyncio.sleep(_RENEW)
             for agent in {agent for agent, _ in self.kept} | self._signs.known():
-                with contextlib.suppress(Failure, OSError):
+                # The border: no agent's and no provider's answer ends the tunnels of the others,
+                # and who wants something of that agent is told then.
+                with contextlib.suppress(Exception):
                     await self._signs.session(agent)
 
 

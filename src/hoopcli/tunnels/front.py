@@ -12,11 +12,13 @@ PostgreSQL tells it, so that a client shows words and not a connection that was 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
 import sys
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -187,19 +189,26 @@ def uid_of_unix(connection: socket.socket) -> int | None:
 def uid_of_tcp(peer: tuple[str, int], here: tuple[str, int], table: str = "") -> int | None:
     """Whose socket the other end of a loopback connection is; None where nobody says.
 
-    Linux lists them all, with their owners: local and remote address in hex, and the uid.
+    Linux lists them all, with their owners: local and remote address in hex, and the uid.  A
+    client's socket may be one of IPv6, which has the same addresses behind a prefix of its own.
     """
-    if not table:
-        try:
-            table = Path("/proc/net/tcp").read_text("ascii")
-        except (OSError, ValueError):
-            return None
-    wanted = [_in_hex(*peer), _in_hex(*here)]
-    for line in table.splitlines()[1:]:
-        fields = line.split()
-        if fields[1:3] == wanted:
-            return int(fields[7])
+    ends = [_in_hex(*peer), _in_hex(*here)]
+    wanted = (ends, [_MAPPED + end for end in ends])
+    for text in [table] if table else _tables():
+        for line in text.splitlines()[1:]:
+            fields = line.split()
+            if fields[1:3] in wanted:
+                return int(fields[7])
     return None
+
+
+_MAPPED = "0000000000000000FFFF0000"  # ::ffff:0:0/96, as Linux writes it
+
+
+def _tables() -> Iterator[str]:
+    for name in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError, ValueError):
+            yield Path("/proc/net", name).read_text("ascii")
 
 
 def _in_hex(host: str, port: int) -> str:

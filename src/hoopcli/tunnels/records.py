@@ -70,6 +70,8 @@ def made_folder() -> Path:
     if found.is_symlink():
         raise Failure(f"{found} is a link, and not hoop's own folder; remove it")
     own_folder(found)
+    if found.is_symlink() or found.lstat().st_uid != os.geteuid():  # it may have come meanwhile
+        raise Failure(f"{found} is a link, and not hoop's own folder; remove it")
     if found.stat().st_mode & 0o077:
         found.chmod(0o700)
     return found

@@ -18,7 +18,7 @@ from hoopcore.access.asking import (
     offers_for,
     repeats,
 )
-from hoopcore.access.deciding import WhyNot, capacity, grant_for, may_vote, settle
+from hoopcore.access.deciding import WhyNot, answers_for, capacity, grant_for, may_vote, settle
 from hoopcore.access.holding import Access, access, bereft, deadline, end_of, holds
 from hoopcore.access.moves import ENDABLE, GRANT_MOVES, REQUEST_MOVES
 
@@ -34,6 +34,7 @@ __all__ = [
     "WhyNot",
     "Wish",
     "access",
+    "answers_for",
     "ask",
     "bereft",
     "capacity",

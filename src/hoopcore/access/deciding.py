@@ -29,6 +29,7 @@ class WhyNot(StrEnum):
     """Why a principal may not vote on a request."""
 
     ASKER = "it is your own request"
+    OWNER = "you answer for whoever asks"
     NOT_HUMAN = "only people vote"
     NOT_APPROVER = "you are in none of the groups that decide it"
     NOT_PENDING = "it is not pending any more"
@@ -51,6 +52,14 @@ def may_vote(request: Request, voter: Principal, votes: Sequence[Vote], now: Tim
     if settle(request, votes, now) is not RequestState.PENDING:
         return WhyNot.NOT_PENDING
     return None
+
+
+def answers_for(voter: Principal, requester: Principal) -> bool:
+    """Whether the requester is a service or an agent of this very person.
+
+    What it asks for is asked for its owner.  An owner that is a group names nobody.
+    """
+    return bool(requester.owner) and requester.owner in (voter.id, voter.email, voter.subject)
 
 
 def _counted(request: Request, votes: Iterable[Vote]) -> list[Vote]:

@@ -241,7 +241,7 @@ class BoundPolicy:
         alone = Reading((statement,))
         return (
             (left_behind(alone) if facts.pooled else None)
-            or (way_out(alone) if facts.role else None)
+            or (way_out(alone, discards=facts.discards) if facts.role else None)
             or undoing(statement, facts.imposed, pooled=facts.pooled)
         )
 

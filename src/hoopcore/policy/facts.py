@@ -20,6 +20,7 @@ class Facts:
     session: str
     pooled: bool = False  # each transaction may run on another server connection
     role: str = ""  # the database role that the grant imposes
+    discards: bool = True  # DISCARD ALL of this server goes back to it
     names: Names | None = None  # what a name without a schema means now; None: any
     roles: frozenset[str] | None = None  # the principal's, of roles.toml
     priorities: frozenset[Priority] | None = None  # of the requests behind the session's grants

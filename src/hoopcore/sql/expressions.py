@@ -15,7 +15,7 @@ from hoopcore.sql import functions as known
 from hoopcore.sql.encodings import encoding_is_safe
 from hoopcore.sql.grammar import Node, kind_of, tree
 from hoopcore.sql.literals import ANY
-from hoopcore.sql.visit import Visit
+from hoopcore.sql.visit import Visit, is_temporary
 from hoopcore.statement import Effect
 
 
@@ -134,6 +134,7 @@ class Expressions(Visit):
     def call(self, name: str) -> None:
         """Code runs that is not known to be harmless."""
         self.functions.add(name)
+        self._check_lock(name.rpartition(".")[2])
         if name not in _SEQUENCES:
             self.sources += 1
         self.effects.add(Effect.CALL)
@@ -149,8 +150,7 @@ class Expressions(Visit):
         self.functions.add(written)
         shipped = parts[-1] if parts[:-1] in ([], ["pg_catalog"]) else ""
         unknown = shipped not in known.HARMLESS and written not in self.allowed
-        if shipped.startswith(_ADVISORY) and "xact" not in shipped:
-            self.keeps.add("lock")
+        self._check_lock(shipped)
         if shipped == "set_config":
             self._set_config(call)
         elif unknown:
@@ -166,6 +166,10 @@ class Expressions(Visit):
             self.copies = True  # what some unknown code gives goes to other code, which may keep it
         if unknown and written not in _SEQUENCES:
             self.given += 1
+
+    def _check_lock(self, function: str) -> None:
+        if function.startswith(_ADVISORY) and "xact" not in function:
+            self.keeps.add("lock")
 
     def _set_config(self, call: Node) -> None:
         """SET by another way.  What it stores can be read again by current_setting."""
@@ -192,6 +196,8 @@ class Expressions(Visit):
             schemas = [part.strip().strip('"').lower() for part in value.split(",")]
             if "pg_catalog" in value.lower() and schemas[0] != "pg_catalog":
                 self.unknown("search_path would put other functions before PostgreSQL's own")
+            if any(map(is_temporary, schemas)):
+                self.keeps.add("temporary")  # what is made then, without a word of it
         elif name == "client_encoding" and not encoding_is_safe(value):
             self.unknown("texts in that client_encoding cannot be read")
 

@@ -187,7 +187,7 @@ def _back_to_the_poolers(statement: Statement, imposed: Imposed) -> tuple[str, s
 
 def _code(statement: Statement) -> tuple[str, str] | None:
     brings = Effect.DDL in statement.effects and statement.opaque and statement.tag != "DISCARD"
-    if brings or Effect.CALL in statement.effects:
+    if brings or statement.effects & {Effect.CALL, Effect.UNKNOWN}:
         return (
             "code that is not known could change a setting that is imposed here",
             "Whoever keeps the agent's targets.toml can name the function as harmless.",

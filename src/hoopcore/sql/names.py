@@ -18,11 +18,22 @@ from typing import Final
 from hoopcore.sql.catalog import Catalog
 from hoopcore.statement import Effect, Reading, Relation, Statement, Touch
 
+_LONGEST = 63  # NAMEDATALEN - 1: a longer name is cut, and is then another one
+
+# Names that begin with pg_t are those of temporary and of TOAST tables.
 ASKED: Final = b"""SELECT pg_catalog.json_build_array(current_user,
  pg_catalog.current_setting('search_path'), (SELECT pg_catalog.array_agg(n.nspname)
  FROM pg_catalog.pg_namespace n WHERE pg_catalog.has_schema_privilege(n.oid, 'USAGE')
- AND NOT pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_toast')))::pg_catalog.text"""
-"""The statement that a session is asked at its start; ``Viewer.told`` reads the answer."""
+ AND NOT pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_t')
+ AND (n.nspname OPERATOR(pg_catalog.=) ANY (pg_catalog.current_schemas(true))
+ OR (SELECT pg_catalog.count(*) OPERATOR(pg_catalog.<=) 400 FROM pg_catalog.pg_namespace m
+ WHERE NOT pg_catalog.starts_with(m.nspname::pg_catalog.text, 'pg_t'))
+ )))::pg_catalog.text"""
+"""The statement that a session is asked at its start; ``Viewer.told`` reads the answer.
+
+Where there is a schema for each of many customers, it names those of search_path only: the answer
+has to fit a message of a login, and what is not named counts as not known.
+"""
 
 
 # --- search_path ----------------------------------------------------------------------------------
@@ -78,7 +89,7 @@ def parts_of(path: str) -> list[str] | None:
             if not part or '"' in part or not part.isascii():
                 return None
         parts.append(part)
-        if rest and rest[0] != ",":
+        if len(part.encode()) > _LONGEST or (rest and rest[0] != ","):
             return None
         if rest == ",":
             return None

@@ -10,6 +10,7 @@ Both are answers on one reading: the rule, its reason and what to do instead, or
 
 from __future__ import annotations
 
+import re
 from typing import Final, TypeAlias
 
 from hoopcore.statement import Effect, Reading, Statement
@@ -63,13 +64,35 @@ def left_behind(reading: Reading) -> Objection | None:
     for statement in reading.statements:
         for kept in sorted(statement.keeps):
             return (POOLER, *_POOLED[kept])
+        if Effect.UNKNOWN in statement.effects:  # some rule allows it
+            return (POOLER, *_POOLED["setting"])
     return None
 
 
-def way_out(reading: Reading) -> Objection | None:
-    """Why it may not run while a role is imposed on the session."""
+# The first releases in which SET SESSION AUTHORIZATION DEFAULT, a part of DISCARD ALL, goes back to
+# the role of the startup packet; before (CVE-2024-10978) it left none at all.
+_GOES_BACK = {12: 22, 13: 18, 14: 15, 15: 10, 16: 6, 17: 2}
+
+
+def discard_keeps_role(server_version: str) -> bool:
+    """Whether DISCARD ALL of this server goes back to the role that its session began with.
+
+    ``server_version`` as the server reports it; of what cannot be read, no.
+    """
+    found = re.match(r"(\d{1,3})\.(\d{1,3})|(\d{1,3})(?=\D|$)", server_version)
+    if found is None:
+        return False
+    major, minor = int(found[1] or found[3]), int(found[2] or 0)
+    return major > max(_GOES_BACK) or minor >= _GOES_BACK.get(major, minor + 1)
+
+
+def way_out(reading: Reading, *, discards: bool = True) -> Objection | None:
+    """Why it may not run while a role is imposed on the session.
+
+    ``discards``: whether DISCARD ALL goes back to that role (``discard_keeps_role``).
+    """
     for statement in reading.statements:
-        found = _way_out(statement)
+        found = _way_out(statement, discards)
         if found is not None:
             return (ROLE, *found)
     return None
@@ -81,13 +104,15 @@ _ALLOW_CODE = (
 )
 
 
-def _way_out(statement: Statement) -> tuple[str, str] | None:
+def _way_out(statement: Statement, discards: bool) -> tuple[str, str] | None:
     effects = statement.effects
     if Effect.ROLE in effects:
         return "your grant says which database role this session has", "Leave the role as it is."
     if statement.tag == "DISCARD":
+        if "*" in statement.resets and not discards:
+            return "this server would leave the role of your grant", "Use RESET ALL."
         return None  # the session goes back to what it began as, which is the role
-    if effects & {Effect.CALL, Effect.PROGRAM}:
+    if effects & {Effect.CALL, Effect.PROGRAM, Effect.UNKNOWN}:
         return "code that is not known could change the role of your grant", _ALLOW_CODE
     if Effect.DDL in effects and statement.opaque:
         return "what it defines could change the role of your grant when it runs", _ALLOW_CODE

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hoopcore.sql.grammar import Node, kind_of, tree
+from hoopcore.sql.visit import is_temporary
 from hoopcore.sql.walk import Walk
 from hoopcore.statement import Effect, Relation
 
@@ -40,6 +41,19 @@ def walk_statement(walk: Walk, node: Node) -> None:
         walk.mode = row.touches
     row.also(walk, message)
     walk.mode = mode
+    if Effect.DDL in row.effects and _names_temporary(message):
+        walk.keeps.add("temporary")
+
+
+def _names_temporary(definition: Node) -> bool:
+    """Whether it names a function, a type or the like in the session's own schema."""
+    for field, value in definition.ListFields():
+        if field.is_repeated and field.message_type is not None and len(value) > 1:
+            first = value[0]
+            named = field.message_type.name == "Node" and kind_of(first) == "string"
+            if named and is_temporary(first.string.sval):
+                return True
+    return False
 
 
 def _select(walk: Walk, query: Node) -> None:
@@ -170,6 +184,9 @@ def _view(walk: Walk, statement: Node) -> None:
     walk.meetings.renamed.update(name.string.sval for name in statement.aliases)
     walk.mode = Effect.READ
     walk_statement(walk, statement.query)
+    if any(touch.relation.name == "pg_settings" for touch in walk.touches):
+        # An UPDATE of the view would set them, and look like an UPDATE of any table.
+        walk.unknown("a view of pg_settings sets them by another name")
 
 
 def _rule(walk: Walk, statement: Node) -> None:
@@ -372,8 +389,6 @@ def _name_object(walk: Walk, kind: int, node: Node) -> None:
 
 def _function(walk: Walk, statement: Node) -> None:
     """The body is code of the client's: it shows what it does only when it is called."""
-    if statement.funcname[0].string.sval == "pg_temp":
-        walk.keeps.add("temporary")
     for option in statement.options:
         element = option.def_elem
         if element.defname == "language" and element.arg.string.sval.lower() in ("c", "internal"):

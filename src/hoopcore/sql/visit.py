@@ -39,6 +39,11 @@ PLAIN = words(
 _KIND_OF_MESSAGE = {field.message_type.name: field.name for field in tree.Node.DESCRIPTOR.fields}
 
 
+def is_temporary(schema: str) -> bool:
+    """Whether it may be the session's own: ``pg_temp``, or ``pg_temp_3`` as it is called."""
+    return schema.lower().startswith("pg_temp")
+
+
 class Visit:
     """Collects what one statement does.  ``statement`` gives it when the tree has been visited."""
 
@@ -167,7 +172,7 @@ class Visit:
         relation = Relation(name.schemaname, name.relname)
         if not name.relname.isascii() and len(name.relname.encode()) > 59:
             self.unknown("a name may be cut")  # the server cuts at 63 bytes of its own encoding
-        if effect is Effect.DDL and (name.relpersistence == "t" or name.schemaname == "pg_temp"):
+        if effect is Effect.DDL and (name.relpersistence == "t" or is_temporary(name.schemaname)):
             self.keeps.add("temporary")
         self.rename(name)
         self.touch(relation, effect)

@@ -261,6 +261,7 @@ class Walk(Expressions):
             self.opaque = True
             if relation.name == "pg_settings":  # a view whose rule calls set_config
                 self.effects |= {Effect.SET, Effect.CALL}
+                self.keeps.add("setting")
                 self.copies = True
         return relation
 

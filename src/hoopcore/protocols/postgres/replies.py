@@ -27,6 +27,8 @@ Chunk = bytes | bytearray | memoryview
 _MANY = frozenset((wire.DATA_ROW, wire.COPY_DATA))  # kinds that come by the thousand
 # Their values are free text, which a client can fill with a masked value by set_config.
 _FREE_TEXT = frozenset({"application_name", "search_path"})
+# What a text means depends on them, so nobody may change them unseen.
+_MEANING = frozenset({"client_encoding", "standard_conforming_strings"})
 _SWALLOWED = b""
 
 
@@ -48,6 +50,7 @@ class Replies:
         self._start = 0  # where in incoming.view the frames begin that pass as they are
         self._out: list[Chunk] = []
         self._sticky = False  # what a covered statement did may still fail at COMMIT
+        self._failing = False  # an error has come: settings go back to what they were
         self._descriptions = Descriptions(lane)
         self._beside: dict[int, Callable[[bytes], Chunk | None]] = {
             wire.PARAMETER_STATUS: self._parameter,
@@ -247,6 +250,7 @@ class Replies:
     def _ready(self, sent: Sent, body: bytes) -> Chunk | None:
         if body not in (b"I", b"T", b"E"):
             raise ProtocolError("the target is ready in a state that there is none of")
+        self._failing = False
         if self.lane.fence.serial:
             self.lane.fence.ready(sent.serial)
         self.lane.status = body
@@ -344,6 +348,7 @@ class Replies:
         head = self.lane.due.head
         copying = head.state if head is not None else None
         sent, skipped = self.lane.due.error(code)
+        self._failing = True
         self.moved = True
         self._copy_failed(sent, copying)
         instead = self._instead(sent, fields, code)
@@ -397,6 +402,11 @@ class Replies:
         name, value = wire.parameter(body)
         if name == "client_encoding" and not encoding_is_safe(value):
             raise ProtocolError("client_encoding is one whose texts cannot be read safely")
+        announced = self.lane.fence.up or self._failing
+        changed = self.lane.settings.get(name, value) != value
+        if changed and name in _MEANING and not announced:
+            # A trigger did, or a reload of the server: a text behind may have been read wrongly.
+            raise ProtocolError(f"{name} changed where no statement was to change it")
         self.lane.settings[name] = value
         if self.lane.masked and name in _FREE_TEXT:
             return wire.parameter_status(name, "")
