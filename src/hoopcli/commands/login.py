@@ -89,7 +89,7 @@ def login(
       hoop login --agent /run/hoop
       hoop login --browser
       hoop login --workload-token /var/run/secrets/hoop/token
-      hoop login --client-credentials ci --client-secret env:CI_SECRET --issuer URL
+      hoop login --client-credentials ci --client-secret env:KEY --issuer URL
     """
     from datetime import UTC, datetime
 
