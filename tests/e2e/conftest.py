@@ -35,9 +35,9 @@ def no_grant_is_left() -> Iterator[None]:
     ben = _SIGNED_IN.get("ben")
     if ben is None:
         return
-    for grant in ben.json("grants"):
-        if grant["state"] in ("scheduled", "active"):
-            ben.hoop("revoke", grant["id"], "--reason", "the tests of this file are over")
+    for grant in ben.json("grants", "--all"):
+        ben.hoop("revoke", grant["id"], "--reason", "the tests of this file are over")
+    assert ben.json("grants", "--all") == []
 
 
 @pytest.fixture(scope="session")
