@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from bench.measures import MEASURES, NAMES, Bench, Measure
 from bench.report import as_json, as_table, rows_of, spread
 from bench.world import World
+from hoopcore.protocols.postgres import stream
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(measures: list[Measure], order: list[Measure], chosen: argparse.Namespace) -> int:
     _say("starting PostgreSQL, the provider, the agent, the relay and pgbouncer")
+    _say("hoop is compiled" if _is_compiled() else "hoop is not compiled (HOOP_COMPILE)")
     rows, scale = (100_000, 1) if chosen.quick else (1_000_000, 10)
     taken: dict[str, dict[str, list[float]]] = {}
     with World(rows, scale) as world:
@@ -69,6 +71,10 @@ def _rounds(bench: Bench, measure: Measure, rounds: int) -> dict[str, list[float
             said.append(f"{way.name} {taken[way.name][-1]:.4g}")
         _say(f"{measure.name} {number + 1}/{rounds}  {'  '.join(sorted(said))} {measure.unit}")
     return taken
+
+
+def _is_compiled() -> bool:
+    return not str(stream.__file__).endswith(".py")
 
 
 def _say(text: str) -> None:

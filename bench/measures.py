@@ -240,13 +240,18 @@ def _command(*arguments: str) -> Run:
     return run
 
 
-def _connect_to_first_row(bench: Bench, way: Way) -> float:
-    """``psql -c 'select 1'``: straight, or behind ``hoop connect``."""
-    last = ["-X", "-c", "select 1"]
-    if way.name == "local":
-        hoop = [sys.executable, "-m", "hoopcli", "connect", TARGET]
-        return _timed(bench, [*hoop, "--", *last])
-    return _timed(bench, [bench.world.program("psql"), *last], way.environment())
+def _connect_to_first_row(at_hand: str) -> Run:
+    """``psql -c 'select 1'``: straight, or behind ``hoop connect``; see ``hoopcli.at_hand``."""
+
+    def run(bench: Bench, way: Way) -> float:
+        last = ["-X", "-c", "select 1"]
+        if way.name == "local":
+            hoop = [sys.executable, "-m", "hoopcli", "connect", TARGET]
+            environ = bench.world.demo.environment("ana") | {"HOOP_AT_HAND": at_hand}
+            return _timed(bench, [*hoop, "--", *last], environ)
+        return _timed(bench, [bench.world.program("psql"), *last], way.environment())
+
+    return run
 
 
 def _timed(bench: Bench, words: list[str], environ: dict[str, str] | None = None) -> float:
@@ -292,7 +297,15 @@ MEASURES = (
     Measure(
         "connect_to_first_row_ms",
         "ms",
-        _connect_to_first_row,
+        _connect_to_first_row("on"),
+        ("direct", "local"),
+        rounds=15,
+        quick_rounds=5,
+    ),
+    Measure(
+        "connect_by_vault_ms",
+        "ms",
+        _connect_to_first_row("off"),
         ("direct", "local"),
         rounds=15,
         quick_rounds=5,

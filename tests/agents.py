@@ -17,6 +17,7 @@ from typing import Any
 from hoopcli import door
 from hoopcli.credentials import Credentials, FileVault
 from hoopcli.profile import Place, locate
+from tests import hoop_process
 from tests.servers import private_folder
 
 PATIENCE = 60.0
@@ -74,45 +75,23 @@ class RealAgent:
         return door.exchange(place, place.host_key, key or door.fresh_key(), token, **options)
 
     def hoop(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "hoopcli", *arguments],
-            env=self.environ | changes,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return hoop_process.hoop(self.environ | changes, *arguments)
 
     def login(
         self, visit: Callable[[str], None], *arguments: str, **changes: str
     ) -> tuple[int, str]:
         """``hoop login``; ``visit`` is given all that was said when it begins to wait."""
-        with subprocess.Popen(
-            [sys.executable, "-m", "hoopcli", "login", "--no-browser", *arguments],
-            env=self.environ | changes,
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stderr is not None
-            said = ""
-            for line in process.stderr:
-                said += line
-                if line.startswith("Waiting"):
-                    visit(said)
-        return process.returncode, said
+        return hoop_process.login(self.environ | changes, lambda said, _: visit(said), *arguments)
 
     def kept(self) -> Credentials:
-        return Credentials.from_text(self._vault().load(self.place.host_key) or "")
+        return Credentials.from_text(self._vault.load(self.place.host_key) or "")
 
     def keep(self, kept: Credentials) -> None:
-        self._vault().save(self.place.host_key, kept.to_text())
+        self._vault.save(self.place.host_key, kept.to_text())
 
+    @property
     def _vault(self) -> FileVault:
-        vault = FileVault(Path(self.environ["HOOP_HOME"]) / "credentials")
-        vault._passphrase = self.environ["HOOP_PASSPHRASE"]
-        return vault
+        return hoop_process.vault(self.environ)
 
 
 def page_in(said: str) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import Phase, settings
 
-from hoopcli.demo.postgres import Postgres, PostgresMissing
-from tests.e2e.targets import Targets
-from tests.e2e.world import Person
-from tests.servers import DEBIAN_POSTGRES, missing, running_postgres
+from tests.servers import DEBIAN_POSTGRES, running_postgres
+
+if TYPE_CHECKING:  # what starts worlds is slow to import, and most tests need none
+    from hoopcli.demo.postgres import Postgres
+    from tests.e2e.targets import Targets
+    from tests.e2e.world import Person
 
 # Of a mutant one wants to know that it fails, not the smallest example that shows it.
 settings.register_profile("mutant", phases=(Phase.explicit, Phase.generate))
@@ -36,24 +39,19 @@ def postgres15() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def targets() -> Iterator[Targets]:
     """Another world, with targets behind a pooler, under a role, with users of their own."""
-    try:
-        targets = Targets()
-        targets.__enter__()
-    except PostgresMissing as problem:
-        missing("PostgreSQL", str(problem))
-        raise
-    try:
+    from tests.e2e.targets import Targets
+    from tests.worlds import started
+
+    with started(Targets) as targets:
         yield targets
-    finally:
-        targets.stop()
 
 
 @pytest.fixture(scope="session")
 def guest(targets: Targets) -> Person:
     """Signed in there."""
-    person = Person(targets, "ana")
-    person.sign_in()
-    return person
+    from tests.worlds import signed_in
+
+    return signed_in(targets, "ana")
 
 
 @pytest.hookimpl(wrapper=True)

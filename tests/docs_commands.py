@@ -35,6 +35,8 @@ VARIABLES = {
     "that are signed in to; for `login`, the last one, else `$XDG_RUNTIME_DIR/hoop`, else "
     "`/run/hoop`.",
     "HOOP_KEYRING": "`off` leaves the system's keyring alone.",
+    "HOOP_AT_HAND": "`off` opens the encrypted file each time, and leaves no token with the "
+    "kernel.",
     "HOOP_PASSPHRASE": "Opens the encrypted file that stands in for a keyring; else hoop asks for "
     "it in a terminal. Whoever reads your environment reads it too.",
     "HOOP_PSQL": "The psql that `connect` starts. Else the one on PATH.",

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -33,6 +32,7 @@ from hoopagent.store import Store
 from hoopagent.store.sql import open_store
 from hoopcli.credentials import Credentials, FileVault
 from hoopcore.model import SECOND, Principal, Time, rfc3339
+from tests import hoop_process
 
 ISSUER = "https://id.example"
 CLIENT = "hoop"
@@ -207,15 +207,7 @@ class Desk:
         return self.folder / "run"
 
     def hoop(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "hoopcli", *arguments],
-            env=self.environ | changes,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return hoop_process.hoop(self.environ | changes, *arguments)
 
     def login(
         self, approve: Callable[[str, str], None], *arguments: str, **changes: str
@@ -234,35 +226,21 @@ class Desk:
         self, visit: Callable[[str], None], *arguments: str, **changes: str
     ) -> tuple[int, str]:
         """``hoop login``; ``visit`` is given all that was said when it begins to wait."""
-        with subprocess.Popen(
-            [sys.executable, "-m", "hoopcli", "login", "--no-browser", *arguments],
-            env=self.environ | changes,
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stderr is not None
-            said = ""
-            for line in process.stderr:
-                said += line
-                if line.startswith("Waiting"):
-                    visit(said)
-        return process.returncode, said
+        return hoop_process.login(self.environ | changes, lambda said, _: visit(said), *arguments)
 
     def kept(self) -> Credentials:
         """What ``hoop`` has kept of the sign-in."""
-        return Credentials.from_text(self._vault().load(self.gate.keys.fingerprint) or "")
+        return Credentials.from_text(self._vault.load(self.gate.keys.fingerprint) or "")
 
     def age(self, seconds: float) -> None:
         """Makes ``hoop`` believe that its token of an hour ends in so many seconds."""
         end = time.time() + seconds
         aged = replace(self.kept(), issued=end - 3600, expires=end)
-        self._vault().save(self.gate.keys.fingerprint, aged.to_text())
+        self._vault.save(self.gate.keys.fingerprint, aged.to_text())
 
+    @property
     def _vault(self) -> FileVault:
-        vault = FileVault(self.folder / "home" / "credentials")
-        vault._passphrase = self.environ["HOOP_PASSPHRASE"]
-        return vault
+        return hoop_process.vault(self.environ)
 
     def ask(self, answer: Callable[[Gate], Awaitable[Any]]) -> Any:
         """Something of the gate, asked on its own thread."""

@@ -37,7 +37,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         description="The gate in the data path: judges, masks and records what goes to a target.",
         epilog="Start:  hoop-agent init, edit what it writes, hoop-agent check, hoop-agent run",
     )
-    parser.add_argument("--version", action="version", version=f"hoop-agent {_version()}")
+    parser.add_argument("--version", action="version", version=_version_shown())
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, words in (
         ("run", "serve until SIGTERM; what runs then gets the time `drain` says"),
@@ -59,6 +59,13 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _version_shown() -> str:
+    from hoopcore.protocols.postgres import stream
+
+    compiled = "" if str(stream.__file__).endswith(".py") else " (compiled)"
+    return f"hoop-agent {_version()}{compiled}"
+
+
 def _version() -> str:
     from importlib.metadata import version
 
@@ -72,7 +79,8 @@ def _say(text: str) -> None:
 def init(folder: Path) -> int:
     """Writes the example files that are not there yet, and the keys; prints the fingerprint."""
     from hoopagent.config_files import FILES
-    from hoopagent.keys import Keys, KeysUnsafe
+    from hoopagent.key_files import KeyUnsafe
+    from hoopagent.keys import Keys
 
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -88,7 +96,7 @@ def init(folder: Path) -> int:
         data = _data_folder(folder)
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         keys = Keys.load_or_create(data / "keys")
-    except (OSError, KeysUnsafe) as problem:
+    except (OSError, KeyUnsafe) as problem:
         _say(f"hoop-agent: {problem}")
         return 1
     except ValueError as problem:

@@ -11,12 +11,16 @@ import structlog
 
 from hoopagent import connect
 from hoopagent.ephemeral import User, Users
+from hoopagent.ledger import Ledger
 from hoopagent.live import Prepared
+from hoopagent.meter import CODE
 from hoopagent.own import AskedInVain, newest
 from hoopagent.secrets import Secrets, SecretUnread
-from hoopcore.model import Time
+from hoopcore.model import Time, rfc3339
+from hoopcore.policy import Facts, Policy, ending, free_at
 from hoopcore.protocols.postgres.login import Admission
 from hoopcore.sql.names import ASKED
+from hoopcore.sql.session import discard_keeps_role
 from hoopcore.stream import LoginRefused
 
 log = structlog.get_logger()
@@ -37,6 +41,38 @@ async def user_for(users: Users, prepared: Prepared, until: Time) -> User | None
         log.warning("user.not_made", target=target, why=str(problem))
         words = f'no user could be made for this session on target "{target}"'
         raise LoginRefused("58000", words, _TELL) from problem
+
+
+def facts_of(prepared: Prepared, server_version: str = "") -> Facts:
+    """What a verdict in this session hangs on; ``server_version`` is empty until it is known."""
+    told = prepared.told
+    return Facts(
+        prepared.principal,
+        prepared.target,
+        prepared.access.scope,
+        prepared.session,
+        pooled=prepared.pooled,
+        role=prepared.role,
+        discards=discard_keeps_role(server_version),
+        roles=told.roles,
+        priorities=told.priorities,
+        address=told.address,
+        imposed=prepared.imposed,
+    )
+
+
+async def check_budgets(policy: Policy, prepared: Prepared, ledger: Ledger, now: Time) -> None:
+    """LoginRefused where a grant of the session has used up a budget that ends; StoreAway."""
+    budgets = policy.budgets_for(facts_of(prepared), now)
+    if not budgets:
+        return
+    await ledger.open(prepared.access.grants)
+    for grant in prepared.access.grants:
+        spent = ledger.of(grant)
+        over = ending(budgets, spent.total(now))
+        if over is not None:
+            words = f'budget "{over.budget.name}" of your grant: {over.words}: {over.budget.reason}'
+            raise LoginRefused(CODE, words, f"Try again at {rfc3339(free_at(over, spent, now))}.")
 
 
 async def admission(
@@ -69,6 +105,7 @@ async def admission(
         pooled=prepared.pooled,
         names=ASKED if prepared.named else b"",
         role=prepared.starts_as,
+        imposed=prepared.imposed,
         label=f"hoop:{prepared.principal.name}:{prepared.session} ",
         client_secret=random(32),
     )

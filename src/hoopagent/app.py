@@ -1,6 +1,9 @@
 """The composition root: the only module that picks concretes and puts the agent together.
 
-Order of the file: starting, serving, stopping.
+``place.py`` claims where it runs, this file makes its parts, and ``running.py`` runs them.  Every
+part is closed in the reverse order of its start, also after a start that failed.
+
+Order of the file: starting, putting together, the parts.
 """
 
 from __future__ import annotations
@@ -8,54 +11,39 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import signal
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import structlog
-import uvicorn
 import uvloop
 from sqlalchemy import URL
 
 from hoopagent.api.context import Agent
-from hoopagent.api.grants import grants_of
 from hoopagent.api.server import ChannelProtocol, PeerProtocol, application, server
-from hoopagent.background import until
-from hoopagent.clock import Clock
+from hoopagent.channels import Channels
 from hoopagent.config import Config
-from hoopagent.config_files import seconds
 from hoopagent.config_store import store_url
 from hoopagent.doors.attempts import Attempts
 from hoopagent.doors.local import LocalDoor
-from hoopagent.doors.login import Caller, Identified, greet
 from hoopagent.doors.ssh import SshDoor, Welcome
-from hoopagent.errors import CannotStart, Refused
+from hoopagent.errors import CannotStart
 from hoopagent.everywhere import Everywhere
-from hoopagent.handoff import Died, Held, hold
 from hoopagent.identity import Identity
-from hoopagent.keys import Keys, KeysUnsafe
-from hoopagent.lane import Lane
+from hoopagent.key_files import KeyUnsafe
+from hoopagent.keys import Keys
 from hoopagent.leftovers import settle
-from hoopagent.listening import Listening
 from hoopagent.logs import log_to_stderr
-from hoopagent.predecessor import Predecessor
+from hoopagent.place import Place, Settle, settle_first
 from hoopagent.reader import Reader
-from hoopagent.recording_keys import KeyUnsafe, RecordingKeys
-from hoopagent.relay import places
-from hoopagent.room import raise_files_limit
+from hoopagent.recording_keys import RecordingKeys
+from hoopagent.reload import Reload
+from hoopagent.room import files, raise_files_limit, strangers_within
+from hoopagent.running import Running, Stop
 from hoopagent.secrets import SecretUnread
 from hoopagent.sessions import Sessions
 from hoopagent.store import Store, StoreAway, StoreUnusable
 from hoopagent.store.sql import open_store
-from hoopagent.succession import Succession, follow
-from hoopcore.model import Principal
-from hoopcore.recording import EndCause
-
-log = structlog.get_logger()
-
-_TO_LET_GO = 5.0  # seconds
 
 
 def serve(config: Config, version: str, *, take_over: bool = False) -> None:
@@ -72,23 +60,10 @@ def serve(config: Config, version: str, *, take_over: bool = False) -> None:
 
 
 async def _serve(config: Config, version: str, *, take_over: bool) -> None:
-    data = config.folder / config.agent.data
-    run = config.folder / config.agent.run
+    place = await Place.claim(config, version, take_over=take_over)
+    predecessor = place.predecessor
     try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        run.mkdir(parents=True, exist_ok=True)
-        run.chmod(0o755)
-        lock = hold(data)
-    except OSError as problem:
-        raise CannotStart(f"{problem.filename}: {problem.strerror}") from problem
-    predecessor = None
-    if lock is None:
-        if not take_over:
-            words = f"another agent runs on {data}; to put a new one in its place:"
-            raise CannotStart(f"{words}  hoop-agent restart")
-        predecessor = await Predecessor.take_over(data, version)
-    try:
-        await Running(config, version, data, run, lock, predecessor).serve()
+        await _run(place)
     except CannotStart as problem:
         if predecessor is not None:
             await predecessor.fail(str(problem))
@@ -98,314 +73,192 @@ async def _serve(config: Config, version: str, *, take_over: bool) -> None:
             predecessor.leave()
 
 
+async def _run(place: Place) -> None:
+    stop = Stop()
+    stop.heed_signals()
+    async with AsyncExitStack() as stack:
+        running = await _put_together(place, stop, stack)
+        try:
+            await running.run()
+        except BaseExceptionGroup as group:
+            found = group.subgroup(CannotStart)
+            if found is None:
+                raise
+            raise found.exceptions[0] from None
+
+
+async def _put_together(place: Place, stop: Stop, stack: AsyncExitStack) -> Running:
+    """All parts, none of them serving yet; ``stack`` closes what has to be closed.  CannotStart."""
+    kept = await _open_kept(place, stack)
+    if place.predecessor is None:
+        await settle_first(kept.settle)
+    identity = Identity(
+        place.config.identity, kept.store, kept.keys, clock=place.clock.late, random=os.urandom
+    )
+    stack.push_async_callback(identity.close)
+    sessions = _sessions(place, kept, await _open_reader(stack))
+    everywhere = Everywhere(sessions, place.predecessor)
+    attempts = Attempts(place.clock.late, place.config.agent.sign_ins_per_minute)
+    reload = _reload(place, kept, sessions, stop)
+    door = _local_door(place, everywhere, identity, attempts)
+    identity.revoked += [sessions.principal_left, door.principal_left]
+    agent = _agent(place, kept, identity, everywhere, door, attempts)
+    agent.reload = reload
+    api = application(agent)
+    over_ssh = server(api, ChannelProtocol)
+    over_ssh.config.load()
+    channels = Channels(agent.config_now, everywhere, over_ssh)
+    return Running(
+        place=place,
+        stop=stop,
+        agent=agent,
+        identity=identity,
+        sessions=sessions,
+        everywhere=everywhere,
+        keys=kept.keys,
+        door=door,
+        ssh=_ssh_door(place, attempts, identity, kept.keys, channels),
+        channels=channels,
+        api=server(api, PeerProtocol),
+        settle=kept.settle,
+        reload=reload,
+    )
+
+
+# --- the parts ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What outlives an agent."""
+
+    store: Store
+    keys: Keys
+    recording_keys: RecordingKeys
+    recordings: Path  # folder
+    settle: Settle  # closes what the last agent left open
+
+
+async def _open_kept(place: Place, stack: AsyncExitStack) -> Kept:
+    store = await _open_store(place, stack)
+    keys, recording_keys = _open_keys(place.data / "keys")
+    recordings = place.data / "recordings"
+    shared = bool(place.config.agent.store)
+    settling = partial(settle, store, recordings, recording_keys, place.clock, shared=shared)
+    return Kept(store, keys, recording_keys, recordings, settling)
+
+
+async def _open_store(place: Place, stack: AsyncExitStack) -> Store:
+    clock = place.clock
+    try:
+        named = store_url(place.config.agent.store, place.config.folder)
+        url = named or _sqlite_url(place.data / "hoop.sqlite")
+        store = await open_store(url, clock.wall(), alone=not named)
+        clock.at_least(await store.highest_time(clock.wall()))
+    except (StoreAway, StoreUnusable, SecretUnread) as problem:
+        raise CannotStart(f"the store cannot be opened: {problem}") from problem
+    stack.push_async_callback(store.close)
+    return store
+
+
 def _sqlite_url(path: Path) -> str:
     return URL.create("sqlite+aiosqlite", database=str(path)).render_as_string()
 
 
-class Running:
-    """An agent from its start to its stop."""
+def _open_keys(folder: Path) -> tuple[Keys, RecordingKeys]:
+    try:
+        return Keys.load_or_create(folder), RecordingKeys.open(folder)
+    except (KeyUnsafe, OSError) as problem:
+        raise CannotStart(str(problem)) from problem
 
-    def __init__(
-        self,
-        config: Config,
-        version: str,
-        data: Path,
-        run: Path,
-        lock: int | None,
-        predecessor: Predecessor | None,
-    ) -> None:
-        self.lock = lock  # of the data folder; None while a predecessor has it
-        self.predecessor = predecessor
-        self.config = config
-        self.version = version
-        self.data = data
-        self.run = run
-        self.clock = Clock()
-        self.stop = asyncio.Event()
-        self.hurry = asyncio.Event()  # nobody wants to wait for running sessions
-        self._told_to_stop = False
 
-    def _signalled(self) -> None:
-        """Stops; asked again, it gives running sessions no more time."""
-        if self._told_to_stop:
-            self.hurry.set()
-        self._told_to_stop = True
-        self.stop.set()
+async def _open_reader(stack: AsyncExitStack) -> Reader:
+    reader = Reader()
+    try:
+        await reader.start()
+    except OSError as problem:
+        raise CannotStart(f"the reader process does not start: {problem}") from problem
+    stack.push_async_callback(reader.close)
+    return reader
 
-    async def serve(self) -> None:
-        """Until ``stop`` is set; every part is closed in the reverse order of its start."""
-        # From here on a start that is interrupted is finished, and then undone in order.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._signalled)
-        async with AsyncExitStack() as stack:
-            store = await self._open_store(stack)
-            keys, recording_keys = self._open_keys()
-            self._settle = partial(
-                settle,
-                store,
-                self.data / "recordings",
-                recording_keys,
-                self.clock,
-                shared=bool(self.config.agent.store),
-            )
-            if self.predecessor is None:
-                await self._settle_first()
-            settings, late = self.config.identity, self.clock.late
-            identity = Identity(settings, store, keys, clock=late, random=os.urandom)
-            stack.push_async_callback(identity.close)
-            reader = await self._open_reader(stack)
-            sessions = self._sessions(store, recording_keys, reader)
-            self.everywhere = Everywhere(sessions, self.predecessor)
-            attempts = Attempts(late, self.config.agent.sign_ins_per_minute)
-            door = self._local_door(identity, attempts)
-            identity.revoked += [sessions.principal_left, door.principal_left]
-            agent = Agent(
-                store=store,
-                identity=identity,
-                live=self.everywhere,
-                clock=self.clock.late,
-                random=os.urandom,
-                recordings=self.data / "recordings",
-                recording_key=recording_keys.public,
-                version=self.version,
-                config_now=lambda: self.config,
-                endpoints=door,
-                attempts=attempts,
-            )
-            try:
-                await self._run(agent, sessions, door, identity, keys)
-            except BaseExceptionGroup as group:
-                found = group.subgroup(CannotStart)
-                if found is None:
-                    raise
-                raise found.exceptions[0] from None
 
-    async def _run(
-        self, agent: Agent, sessions: Sessions, door: LocalDoor, identity: Identity, keys: Keys
-    ) -> None:
-        api = application(agent)
-        local, channels = server(api, PeerProtocol), server(api, ChannelProtocol)
-        channels.config.load()
-        ssh = self._ssh_door(agent, identity, keys, channels)
-        async with asyncio.TaskGroup() as group:
-            self.group = group
-            sessions.begin(group)
-            listening = Listening(self.config, self.run, self.version, keys, door, ssh, local)
-            succession = await self._begin(listening, identity)
-            watching = [
-                group.create_task(sessions.watch.run()),
-                group.create_task(sessions.bounds.watch()),
-                group.create_task(sessions.users.watch()),
-                group.create_task(
-                    follow(self.predecessor, self.everywhere, identity, group, self._settle)
-                ),
-            ]
-            sweeping = group.create_task(self._sweep(agent, door, identity))
-            await self.stop.wait()
-            if succession.handed:
-                sweeping.cancel()
-                await succession.retire(door, ssh, seconds(self.config.agent.drain))
-                await self._end_all(sessions, "the agent was replaced; connect again")
-            else:
-                listening.withdraw()
-                await self._drain(sessions)
-            for task in (*watching, sweeping):
-                task.cancel()
-            succession.close()
-            await listening.close()
-        log.info("agent.stopped")
+def _sessions(place: Place, kept: Kept, reader: Reader) -> Sessions:
+    return Sessions(
+        config_now=lambda: place.config,
+        store=kept.store,
+        clock=place.clock,
+        random=os.urandom,
+        folder=kept.recordings,
+        keys=kept.recording_keys,
+        reader=reader,
+        version=place.version,
+    )
 
-    async def _begin(self, listening: Listening, identity: Identity) -> Succession:
-        """Serves, on new sockets or on those of the agent before.  CannotStart."""
-        held = await self._take(listening.door)
-        assert self.lock is not None, "whoever serves holds the data folder"
-        await listening.open(self.group, self.lock, held)
-        succession = Succession(
-            self.version,
-            listening,
-            self.everywhere,
-            identity,
-            self.predecessor,
-            self.stop,
-            self.hurry,
-        )
-        try:
-            succession.begin(self.group)
-            listening.announce()
-            if self.predecessor is not None:
-                await self.predecessor.serving()
-        except BaseException:
-            succession.close()
-            if self.predecessor is None:
-                listening.withdraw()
-            else:
-                listening.let_go()  # all of it is the other one's again
-            await listening.close()
-            raise
-        return succession
 
-    async def _take(self, door: LocalDoor) -> Held | None:
-        """What the agent before listened on; None where there is none, or it has just died."""
-        if self.predecessor is None:
-            return None
-        try:
-            held, endpoints = await self.predecessor.take()
-        except Died:
-            log.warning("agent.predecessor_died")
-            self.predecessor = None
-            # A process that dies lets go of its files one by one.
-            if not await until(self._holds, _TO_LET_GO):
-                raise
-            await self._settle_first()
-            return None
-        self.lock = held.lock
-        self.predecessor.released = door.released
-        self.predecessor.borrow(door.adopt(endpoints))
-        return held
+def _reload(place: Place, kept: Kept, sessions: Sessions, stop: Stop) -> Reload:
+    async def apply(config: Config) -> None:
+        def take() -> None:
+            place.config = config
 
-    def _holds(self) -> bool:
-        self.lock = hold(self.data)
-        return self.lock is not None
+        await sessions.renewal.renew_all(config, take)
 
-    async def _settle_first(self) -> None:
-        try:
-            await self._settle()
-        except StoreAway as problem:
-            raise CannotStart(f"the store cannot be written: {problem}") from problem
+    return Reload(place.config, kept.store, place.clock.late, apply, stop.asked.set)
 
-    async def _drain(self, sessions: Sessions) -> None:
-        """New sessions are refused at once; running ones get a set time, then end recorded."""
-        sessions.draining = True
-        log.info("agent.draining")
-        resting = self.group.create_task(self._rested(sessions))
-        enough = [resting, self.group.create_task(self.hurry.wait())]
-        limit = seconds(self.config.agent.drain)
-        await asyncio.wait(enough, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        for task in enough:
-            task.cancel()
-        await self._end_all(sessions, "the agent was stopped")
 
-    async def _rested(self, sessions: Sessions) -> None:
-        """Until no session is open, here or at the agent before."""
-        await sessions.emptied.wait()
-        if self.predecessor is not None:
-            await self.predecessor.gone.wait()
+def _local_door(
+    place: Place, everywhere: Everywhere, identity: Identity, attempts: Attempts
+) -> LocalDoor:
+    settings = place.config.agent
+    return LocalDoor(
+        place.run,
+        everywhere,
+        tcp=settings.tcp,
+        clock=place.clock.late,
+        unproved=strangers_within(files(), settings.handshakes),
+        unproved_each=settings.handshakes_per_address,
+        attempts=attempts,
+        unproved_by=lambda peer: identity.refusals.note(
+            "local", "no such endpoint, or a wrong password", peer=peer
+        ),
+    )
 
-    async def _end_all(self, sessions: Sessions, text: str) -> None:
-        sessions.draining = True
-        if not sessions.emptied.is_set():
-            log.info("agent.drained_out")
-        await self.everywhere.hurry()
-        await sessions.end_all(EndCause.AGENT_STOPPED, text)
 
-    async def _sweep(self, agent: Agent, door: LocalDoor, identity: Identity) -> None:
-        """Once a second: what is past its time, in the store and at the door."""
-        grants = grants_of(agent)
-        while True:
-            await asyncio.sleep(1)
-            try:
-                self.clock.at_least(await agent.store.highest_time(self.clock.late()))
-                await grants.sweep(self.clock.late())
-                await identity.refusals.write()
-            except StoreAway:
-                log.warning("store.away")
-            except Exception as problem:  # noqa: BLE001 - the border: the next second tries again
-                log.error("sweep.failed", problem=type(problem).__name__, where=places(problem))
-            door.sweep(self.clock.late())
+def _agent(
+    place: Place,
+    kept: Kept,
+    identity: Identity,
+    everywhere: Everywhere,
+    door: LocalDoor,
+    attempts: Attempts,
+) -> Agent:
+    return Agent(
+        store=kept.store,
+        identity=identity,
+        live=everywhere,
+        clock=place.clock.late,
+        random=os.urandom,
+        recordings=kept.recordings,
+        recording_key=kept.recording_keys.public,
+        version=place.version,
+        config_now=lambda: place.config,
+        endpoints=door,
+        attempts=attempts,
+    )
 
-    # --- parts ------------------------------------------------------------------------------------
 
-    async def _open_store(self, stack: AsyncExitStack) -> Store:
-        try:
-            named = store_url(self.config.agent.store, self.config.folder)
-            url = named or _sqlite_url(self.data / "hoop.sqlite")
-            store = await open_store(url, self.clock.wall())
-            self.clock.at_least(await store.highest_time(self.clock.wall()))
-        except (StoreAway, StoreUnusable, SecretUnread) as problem:
-            raise CannotStart(f"the store cannot be opened: {problem}") from problem
-        stack.push_async_callback(store.close)
-        return store
-
-    async def _open_reader(self, stack: AsyncExitStack) -> Reader:
-        reader = Reader()
-        try:
-            await reader.start()
-        except OSError as problem:
-            raise CannotStart(f"the reader process does not start: {problem}") from problem
-        stack.push_async_callback(reader.close)
-        return reader
-
-    def _sessions(self, store: Store, keys: RecordingKeys, reader: Reader) -> Sessions:
-        return Sessions(
-            config_now=lambda: self.config,
-            store=store,
-            clock=self.clock,
-            random=os.urandom,
-            folder=self.data / "recordings",
-            keys=keys,
-            reader=reader,
-            version=self.version,
-        )
-
-    def _local_door(self, identity: Identity, attempts: Attempts) -> LocalDoor:
-        return LocalDoor(
-            self.run,
-            self.everywhere,
-            tcp=self.config.agent.tcp,
-            clock=self.clock.late,
-            unproved=self.config.agent.handshakes,
-            unproved_each=self.config.agent.handshakes_per_address,
-            attempts=attempts,
-            unproved_by=lambda peer: identity.refusals.note(
-                "local", "no such endpoint, or a wrong password", peer=peer
-            ),
-        )
-
-    def _ssh_door(
-        self, agent: Agent, identity: Identity, keys: Keys, channels: uvicorn.Server
-    ) -> SshDoor:
-        return SshDoor(
-            keys,
-            identity,
-            welcome=Welcome(
-                issuer=self.config.identity.issuer,
-                client_id=self.config.identity.client_id,
-                scopes=self.config.identity.scopes,
-                version=self.version,
-            ),
-            open_lane=self._open_lane,
-            open_api=partial(self._open_api, channels),
-            unproved=self.config.agent.handshakes,
-            unproved_each=self.config.agent.handshakes_per_address,
-            attempts=agent.attempts,
-        )
-
-    def _open_keys(self) -> tuple[Keys, RecordingKeys]:
-        try:
-            return Keys.load_or_create(self.data / "keys"), RecordingKeys.open(self.data / "keys")
-        except (KeysUnsafe, KeyUnsafe, OSError) as problem:
-            raise CannotStart(str(problem)) from problem
-
-    # --- the SSH door's channels ------------------------------------------------------------------
-
-    async def _open_lane(self, principal: Principal, target: str, peer: str) -> asyncio.Protocol:
-        if target not in self.config.targets:
-            raise Refused(404, "no_target", f'there is no target "{target}"', "hoop targets")
-        caller = Caller(principal, target, "ssh", peer)
-        lane = Lane()
-        self.group.create_task(
-            greet(
-                lane,
-                lambda user: Identified(caller, None),
-                self.everywhere,
-                principal=principal.id,
-            )
-        )
-        return lane
-
-    async def _open_api(self, channels: Any, principal: Principal, peer: str) -> asyncio.Protocol:
-        made = ChannelProtocol(
-            config=channels.config, server_state=channels.server_state, app_state={}
-        )
-        made.principal = principal.id
-        return made
+def _ssh_door(
+    place: Place, attempts: Attempts, identity: Identity, keys: Keys, channels: Channels
+) -> SshDoor:
+    who = place.config.identity
+    return SshDoor(
+        keys,
+        identity,
+        welcome=Welcome(
+            issuer=who.issuer, client_id=who.client_id, scopes=who.scopes, version=place.version
+        ),
+        open_lane=channels.open_lane,
+        open_api=channels.open_api,
+        unproved=strangers_within(files(), place.config.agent.handshakes),
+        unproved_each=place.config.agent.handshakes_per_address,
+        attempts=attempts,
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from hoopagent.relay import places
+from hoopagent.logs import places
 
 log = structlog.get_logger()
 

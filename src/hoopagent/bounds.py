@@ -16,7 +16,7 @@ from hoopagent.background import Background
 from hoopagent.catalogs import Catalogs
 from hoopagent.config import Config
 from hoopagent.live import FAILED, Live, Prepared
-from hoopagent.relay import places
+from hoopagent.logs import places
 from hoopcore.masking import Bound, Masking
 from hoopcore.policy import Policy
 from hoopcore.recording import EndCause
@@ -51,11 +51,15 @@ class Bounds:
             self._policy = (config.version, Policy.load(config.rules), Masking.load(config.masks))
         return self._policy[1], self._policy[2]
 
+    def keep(self, version: str, policy: Policy, masking: Masking) -> None:
+        """These are the rules and masks of that version of the configuration."""
+        self._policy = (version, policy, masking)
+
     async def bound(self, prepared: Prepared, database: str) -> Bound:
         """The masks for this principal there; without a catalog everything counts as covered."""
-        _, masking = self.rules()
+        policy, masking = self.rules()
         catalog = None
-        if masking.declared or prepared.named:
+        if masking.declared or prepared.named or policy.looks_behind:
             catalog = await self.catalogs.get(prepared.target.name, database)
         bound = masking.bind(catalog, prepared.principal.groups, pooled=prepared.pooled)
         if catalog is not None and bound.unmatched:
@@ -68,7 +72,8 @@ class Bounds:
         if not isinstance(seen, Finished) or seen.seq not in live.changing:
             return None
         live.changing.discard(seen.seq)
-        if seen.error or not (live.judge.bound.active or live.naming):
+        wanted = live.judge.bound.active or live.naming or self.rules()[0].looks_behind
+        if seen.error or not wanted:
             return None
         return self._background.apart(self.renew(*live.place))
 
@@ -84,9 +89,10 @@ class Bounds:
 
     async def _rebind(self, target: str, database: str) -> None:
         """The masks of every session there on the catalog of now; without one, all is covered."""
-        _, masking = self.rules()
+        policy, masking = self.rules()
         there = [live for live in self._open.values() if live.place == (target, database)]
-        if not masking.declared and not any(live.naming for live in there):
+        named = any(live.naming for live in there)
+        if not (masking.declared or named or policy.looks_behind):
             return
         # What a session has not committed, this reading does not see.
         settled = {
@@ -106,7 +112,10 @@ class Bounds:
 
     async def watch(self) -> None:
         """Sees, within seconds, what a migration past the agent has made of live tables."""
+        looking: dict[tuple[str, str], asyncio.Task[None] | None] = {}
         while True:
             await asyncio.sleep(_CATALOG_AGE)
-            for target, database in {live.place for live in self._open.values()}:
-                await self.renew(target, database)
+            looking = {place: task for place, task in looking.items() if task and not task.done()}
+            for place in {live.place for live in self._open.values()} - looking.keys():
+                # Side by side: a target that does not answer holds up no other one's masks.
+                looking[place] = self._background.apart(self.renew(*place))

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
 
 from hoopagent.connect import Place
 from hoopagent.own import AskedInVain, Own, Row, opened
 from hoopcore.protocols.postgres.target_login import Credential
+from hoopcore.sql.behind import (
+    BEHIND_CODE_QUERY,
+    OPERATORS_QUERY,
+    READS_QUERY,
+    RULES_QUERY,
+    depths_of,
+)
 from hoopcore.sql.catalog import CATALOG_QUERY, CODE_QUERY, TEXTS_QUERY, Catalog, catalog_of
 
 LIMIT = 15.0
@@ -43,13 +49,23 @@ async def read_catalog(
     return await asyncio.to_thread(_catalog, *texts)
 
 
-async def _read(own: Own, limit: float) -> tuple[list[Row], list[Row], list[Row]]:
+# The queries, each with the number of its columns, in the order in which a catalog is made of them.
+_QUERIES = (
+    (CATALOG_QUERY, 10),
+    (TEXTS_QUERY, 1),
+    (CODE_QUERY, 2),
+    (READS_QUERY, 3),
+    (RULES_QUERY, 4),
+    (BEHIND_CODE_QUERY, 4),
+    (OPERATORS_QUERY, 1),
+)
+
+
+async def _read(own: Own, limit: float) -> list[list[Row]]:
     await own.rows(_BEGIN.format(int(limit * 1000)))
-    relations = await own.rows(_in_json(CATALOG_QUERY, 10))
-    texts = await own.rows(_in_json(TEXTS_QUERY, 1))
-    code = await own.rows(_in_json(CODE_QUERY, 2))
+    found = [await own.rows(_in_json(query, width)) for query, width in _QUERIES]
     await own.rows("COMMIT")
-    return relations, texts, code
+    return found
 
 
 def _in_json(query: str, width: int) -> str:
@@ -59,8 +75,8 @@ def _in_json(query: str, width: int) -> str:
     return f"SELECT json_build_array({names})::text FROM ({query}) AS q({names})"  # noqa: S608
 
 
-def _catalog(relations: list[Row], texts: list[Row], code: list[Row]) -> Catalog:
-    def rows(found: list[Row]) -> list[Any]:
-        return [json.loads(row[0] or "") for row in found]
-
-    return catalog_of(rows(relations), rows(texts), rows(code))
+def _catalog(*answers: list[Row]) -> Catalog:
+    relations, texts, code, *behind = (
+        [json.loads(row[0] or "") for row in answer] for answer in answers
+    )
+    return catalog_of(relations, texts, code, depths_of(*behind))

@@ -14,6 +14,7 @@ import structlog
 from hoopagent.catalog import read_catalog
 from hoopagent.config import Config
 from hoopagent.connect import place_of
+from hoopagent.logs import places
 from hoopagent.own import credential_of
 from hoopagent.secrets import Secrets
 from hoopcore.model import SECOND, Time
@@ -43,6 +44,11 @@ class Catalogs:
             return kept[1]
         return await self.renew(target, database)
 
+    def known(self, target: str, database: str) -> Catalog | None:
+        """The one that was read last, however long ago; None where none is kept."""
+        kept = self._kept.get((target, database))
+        return None if kept is None else kept[1]
+
     async def renew(self, target: str, database: str) -> Catalog | None:
         """As it is now; None where it cannot be read, and then nothing is kept."""
         key = (target, database)
@@ -55,7 +61,8 @@ class Catalogs:
             try:
                 catalog = await self._read(target, database)
             except Exception as problem:  # noqa: BLE001 - the border: a target may answer anything
-                log.warning("catalog.unread", target=target, problem=type(problem).__name__)
+                kind, where = type(problem).__name__, places(problem)
+                log.warning("catalog.unread", target=target, problem=kind, where=where)
                 self._kept.pop(key, None)
                 return None
             self._kept[key] = (began, catalog)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hoopagent.config import Config
-from hoopagent.store import Store
 from hoopcore.model import Principal, Priority
 from hoopcore.policy import LOCAL
 from hoopcore.policy.about import address_of
@@ -22,33 +21,20 @@ class Circumstances(NamedTuple):
     address: str | None
 
 
-async def circumstances(
-    store: Store, config: Config, principal: Principal, grants: tuple[str, ...], origin: str
+UNTOLD = Circumstances(frozenset(), None, None)
+
+
+def circumstances(
+    config: Config, principal: Principal, priorities: frozenset[Priority], origin: str
 ) -> Circumstances:
-    """Of a session of this principal on these grants; StoreAway where the store is."""
-    return Circumstances(
-        roles=roles_of(config, principal),
-        priorities=await _priorities(store, grants),
-        address=address_in(origin),
-    )
+    """Of a session of this principal, on grants that were asked for at these priorities."""
+    return Circumstances(roles_of(config, principal), priorities, address_in(origin))
 
 
 def roles_of(config: Config, principal: Principal) -> frozenset[str]:
     """The roles of roles.toml that the principal has."""
     roles = config.roles.items()
     return frozenset(name for name, role in roles if role.groups & principal.groups)
-
-
-async def _priorities(store: Store, grants: tuple[str, ...]) -> frozenset[Priority] | None:
-    """Of the requests behind the grants; None where one of them cannot be found."""
-    found: set[Priority] = set()
-    for id in grants:
-        grant = await store.grant(id)
-        request = None if grant is None else await store.request(grant.request)
-        if request is None:
-            return None
-        found.add(request.priority)
-    return frozenset(found)
 
 
 def address_in(origin: str) -> str | None:

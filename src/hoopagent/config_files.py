@@ -292,13 +292,8 @@ def _core(texts: dict[str, str]) -> list[ConfigError]:
 
 
 def _rules(text: str) -> list[ConfigError]:
-    """Everything that is wrong with the rules; and what nobody should believe to be in force."""
-    found, wrong = load_rules(text)
-    problems = [
+    """Everything that is wrong with the rules."""
+    _, wrong = load_rules(text)
+    return [
         ConfigError(one.message, file="rules.toml", line=one.line, key=one.key) for one in wrong
     ]
-    places = lines_of(text)
-    for kind, place, _, said in found.not_in_force():
-        line = line_of(places, (kind, place))
-        problems.append(ConfigError(said, file="rules.toml", line=line, key=kind))
-    return problems

@@ -6,7 +6,8 @@ there is nothing above it that the client could go back to.  The password is ran
 is told its SCRAM verifier only, so neither its log nor its statistics hold it.
 
 A user is dropped when its session ends.  An agent that died leaves its users behind; whoever comes
-next drops those that are old enough and have no connection.  The name says when it was made.
+next drops those that are old enough and have no connection.  The name says when it was made, by
+the target's own clock: agents whose clocks disagree drop each other nothing.
 
 Order of the file: names and statements, one session's user, and the sweep.
 """
@@ -24,9 +25,10 @@ import structlog
 
 from hoopagent.config import Config, TargetSection
 from hoopagent.connect import place_of
+from hoopagent.logs import places
 from hoopagent.own import AskedInVain, Own, credential_of, opened
 from hoopagent.secrets import Secrets, SecretUnread
-from hoopcore.model import SECOND, Time, new_id, rfc3339
+from hoopcore.model import Time, new_id, rfc3339
 from hoopcore.protocols.postgres import scram
 
 log = structlog.get_logger()
@@ -35,14 +37,17 @@ LIMIT = 10.0  # seconds for making or dropping one
 
 _EVERY = 60.0  # seconds between two sweeps
 # A login takes 30 s at the most: behind that a user without a connection has lost its session.
-_OLD_ENOUGH = 120 * SECOND
+_OLD_ENOUGH = 120  # seconds
 
-_NAME = re.compile(r"hoop_(\d{10,12})_[0-9a-z]{10}")
+_SECONDS = re.compile(r"[0-9]{10,12}")
+_NAME = re.compile(r"hoop_([0-9]{10,12})_[0-9a-z]{10}")
+_NOW = "extract(epoch FROM pg_catalog.clock_timestamp())::bigint"
 _LEFT = """
 SELECT r.rolname FROM pg_catalog.pg_roles r
 WHERE r.rolname ~ '^hoop_[0-9]+_[0-9a-z]+$' AND NOT r.rolsuper AND NOT EXISTS (
   SELECT FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid)
-"""
+ORDER BY pg_catalog.random() LIMIT 100
+"""  # the rest is for the next look, as others are where some will not go
 _OWNS = "2BP01"  # objects depend on it
 _ROLES_OF = """
 SELECT r.rolname FROM pg_catalog.pg_auth_members m
@@ -70,10 +75,21 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _made_at(name: str) -> Time | None:
-    """When a user of this name was made; None where hoop never made one of such a name."""
+def _is_lost(name: str, now: int) -> bool:
+    """Whether a user of this name was made so long ago that its session would be there by now.
+
+    Never where hoop makes no such names.
+    """
     found = _NAME.fullmatch(name)
-    return int(found[1]) * SECOND if found else None
+    return found is not None and now - int(found[1]) > _OLD_ENOUGH
+
+
+async def _clock(own: Own) -> int:
+    """The target's time, in seconds."""
+    answer = await own.rows(f"SELECT {_NOW}")
+    if len(answer) != 1 or len(answer[0]) != 1 or not _SECONDS.fullmatch(answer[0][0] or ""):
+        raise AskedInVain("it does not say what time it is")
+    return int(answer[0][0] or "")
 
 
 def creation(name: str, verifier: str, until: Time, roles: tuple[str, ...]) -> str:
@@ -106,12 +122,10 @@ class Users:
         self,
         config_now: Callable[[], Config],
         secrets: Secrets,
-        clock: Callable[[], Time],
         random: Callable[[int], bytes],
     ) -> None:
         self._config_now = config_now
         self._secrets = secrets
-        self._clock = clock
         self._random = random
         self._live: set[tuple[str, str]] = set()
         self._stuck: set[tuple[str, str]] = set()  # those that were complained of already
@@ -120,16 +134,17 @@ class Users:
         self, target: str, section: TargetSection, roles: tuple[str, ...], until: Time
     ) -> User:
         """A new user of that target; AskedInVain or SecretUnread where there will be none."""
-        made = self._clock() // SECOND
-        name = f"hoop_{made}_{new_id('u', self._random(16)).removeprefix('u-')}"
         password = urlsafe_b64encode(self._random(24)).decode()
         verifier = scram.make_verifier(password, self._random(16)).text
-        self._live.add((target, name))
-        try:
-            await self._run(target, section, creation(name, verifier, until, roles))
-        except BaseException:
-            self._live.discard((target, name))
-            raise
+        async with self._opened(target, section, section.databases[0]) as own:
+            made = await _clock(own)
+            name = f"hoop_{made}_{new_id('u', self._random(16)).removeprefix('u-')}"
+            self._live.add((target, name))
+            try:
+                await own.rows(creation(name, verifier, until, roles))
+            except BaseException:
+                self._live.discard((target, name))
+                raise
         log.info("user.made", target=target, user=name)
         return User(target, name, password)
 
@@ -179,8 +194,9 @@ class Users:
             log.warning("user.left", target=target, user=name, why=why)
 
     async def _run(self, target: str, section: TargetSection, text: str) -> list[str]:
+        """What the text gives, the last column of each row; AskedInVain where it cannot be had."""
         async with self._opened(target, section, section.databases[0]) as own:
-            return [str(value) for value, *_ in await own.rows(text)]
+            return [str(row[-1]) for row in await own.rows(text) if row]
 
     @asynccontextmanager
     async def _opened(
@@ -198,7 +214,10 @@ class Users:
     async def watch(self) -> None:
         """Drops, now and every minute, what agents that died have left.  Until it is cancelled."""
         while True:
-            await self.sweep()
+            try:
+                await self.sweep()
+            except Exception as problem:  # noqa: BLE001 - the border: a target may answer anything
+                log.error("sweep.failed", problem=type(problem).__name__, where=places(problem))
             await asyncio.sleep(_EVERY)
 
     async def sweep(self) -> None:
@@ -207,14 +226,17 @@ class Users:
             if not section.credential.ephemeral:
                 continue
             try:
-                left = await self._run(target, section, _LEFT)
+                left = await self._lost(target, section)
             except (AskedInVain, SecretUnread) as why:
                 self._complain(target, "", str(why))
                 continue
             self._stuck.discard((target, ""))
-            now = self._clock()
             for name in left:
-                made = _made_at(name)
-                lost = made is not None and now - made > _OLD_ENOUGH
-                if lost and (target, name) not in self._live:
-                    await self._drop(target, section, name)
+                await self._drop(target, section, name)
+
+    async def _lost(self, target: str, section: TargetSection) -> list[str]:
+        """The users there that have lost their session, as far as the target says."""
+        async with self._opened(target, section, section.databases[0]) as own:
+            now = await _clock(own)
+            names = [str(row[-1]) for row in await own.rows(_LEFT) if row]
+        return [name for name in names if _is_lost(name, now) and (target, name) not in self._live]

@@ -29,8 +29,11 @@ def said(
     keys: RecordingKeys,
     exact: bool = False,
     encoding: str = "UTF8",
+    held: bool = False,
+    hold: str = "",
+    approved: tuple[str, ...] = (),
 ) -> Said:
-    """The event of an ask that was judged.
+    """The event of an ask that was judged; one that was ``held`` is judged again.
 
     ``masked`` names the masked columns whose values it may hold: none where nothing it touches is
     masked, ``*`` for any column.  ``encoding`` is PostgreSQL's name of client_encoding.
@@ -52,9 +55,11 @@ def said(
         touches=touches,
         tag=tag,
         unread=reading.why,
-        verdict="allow" if allowed else "refuse",
+        verdict="allow" if allowed else "hold" if held else "refuse",
         rule=rule,
         reason="" if allowed else reason,
+        hold=hold,
+        approved=approved,
     )
 
 

@@ -148,7 +148,7 @@ class Wire:
             raise Gone("it sends too much")
         try:
             value = json.loads(await self._exactly(length))
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:
             raise Gone("it does not speak JSON") from problem
         if not isinstance(value, dict):
             raise Gone("it does not speak as an agent")

@@ -177,7 +177,9 @@ class Identity:
             if refused.error == "not_signed_in":
                 self.refusals.note("api", refused.message, peer=origin)
             raise
-        if uid is not None and not await self._store.bind_token(known.hash, uid):
+        # Whose token it is already stays so; only the first use has to be written.
+        mine = uid is None or known.uid == uid or await self._store.bind_token(known.hash, uid)
+        if not mine:
             why = "this token belongs to another user of this machine"
             self.refusals.note("api", why, who=known.principal, peer=origin)
             raise _refused("other_user", why)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from hoopcore.masking import Bound
+from hoopcore.masking import HINTS, Bound
 from hoopcore.model import Time
-from hoopcore.policy import BoundPolicy, Facts, Policy, Verdict
+from hoopcore.policy import BoundPolicy, Budget, Facts, Policy, Rule, Verdict
 from hoopcore.sql.session import NAMED
 from hoopcore.statement import Effect, Reading, Statement
 from hoopcore.stream import Ask, AskKind
@@ -24,7 +24,7 @@ _MOST_JUDGED = 1024
 _CHANGING = frozenset({Effect.DDL, Effect.CALL, Effect.UNKNOWN})
 
 
-@dataclass(slots=True)
+@dataclass
 class Judge:
     """One session's.  Its parts are replaced, never changed, when policy or catalog do."""
 
@@ -33,6 +33,7 @@ class Judge:
     bound: Bound
     clock: Callable[[], Time] | None = None  # for rules with hours; None: nobody knows the time
     # Statements that were judged, by identity, and by what: the same come again and again.
+    told: Callable[[BoundPolicy], None] | None = None  # that the rules are sorted anew
     _judged: dict[int, tuple[tuple[Statement, ...], Verdict]] = field(default_factory=dict)
     _standing: BoundPolicy | None = None
     _under: Bound | None = None
@@ -68,6 +69,11 @@ class Judge:
             self._judged[id(reading.statements)] = (reading.statements, verdict)
         return verdict
 
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """Those that are about this session, as of its last statement."""
+        return () if self._standing is None else self._standing.budgets
+
     def _now(self) -> Time | None:
         return None if self.clock is None else self.clock()
 
@@ -76,7 +82,18 @@ class Judge:
         self._judged.clear()
         self._under = self.bound
         self._standing = self.policy.bind(self.facts, self._now())
+        if self.told is not None:
+            self.told(self._standing)
         return self._standing
+
+    @property
+    def standing(self) -> BoundPolicy | None:
+        """The rules as they were sorted for the last verdict."""
+        return self._standing
+
+    def holding(self, reading: Reading) -> tuple[Rule, ...]:
+        """All rules that hold what was judged last; a budget that does is not among them."""
+        return () if self._standing is None else self._standing.holding(reading)
 
     def _judge(self, standing: BoundPolicy, ask: Ask, reading: Reading) -> Verdict:
         if ask.kind is AskKind.CALL:
@@ -88,7 +105,7 @@ class Judge:
         found = self.bound.refusal(reading)
         if found is not None:
             rule, reason = found
-            return Verdict(False, rule, reason, "")
+            return Verdict(False, rule, reason, HINTS[rule])
         return verdict
 
     def masked(self, reading: Reading) -> frozenset[str]:

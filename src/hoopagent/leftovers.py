@@ -17,6 +17,7 @@ import structlog
 
 from hoopagent import recordings
 from hoopagent.clock import Clock
+from hoopagent.holds import close_left
 from hoopagent.recording_keys import RecordingKeys
 from hoopagent.recovery import Recovered, recover
 from hoopagent.store import Store
@@ -44,6 +45,7 @@ async def settle(
         await store.update_session(
             await asyncio.to_thread(_ended, session, path, left, keys.public, clock)
         )
+    await close_left(store, await store.highest_time(clock.late()))
 
 
 def _is_written(path: Path) -> bool:

@@ -10,27 +10,33 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from hoopagent.circumstances import UNTOLD, Circumstances
 from hoopagent.config import TargetSection
 from hoopagent.doors.login import LoggedIn
 from hoopagent.ephemeral import User
+from hoopagent.holding import Holding, Reads, Told
 from hoopagent.judge import Judge, changes_catalog
+from hoopagent.meter import Judging, Meter
 from hoopagent.naming import Naming
+from hoopagent.outlook import note_limits
 from hoopagent.reader import Reader
 from hoopagent.recorder import Recorder, RecorderFailed, event_of, said
 from hoopagent.recording_keys import RecordingKeys
 from hoopagent.relay import Line, Relay
 from hoopcore.access import Access
 from hoopcore.model import SYSTEM, Principal, Session, Target
-from hoopcore.policy import Verdict
+from hoopcore.policy import BoundPolicy, Verdict
 from hoopcore.protocols.postgres.stream import PostgresStream
 from hoopcore.recording import EndCause, Event
-from hoopcore.statement import Reading, unreadable
+from hoopcore.sql.imposed import NOTHING_IMPOSED, Imposed
+from hoopcore.statement import Effect, Reading, unreadable
 from hoopcore.stream import Ask, AskKind, Seen
 
+_SETTING = frozenset({Effect.SET})
 FAILED = "the agent failed; the session was ended to be safe"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prepared:
     """What was decided when a client was admitted."""
 
@@ -42,6 +48,9 @@ class Prepared:
     granted_role: str = ""  # the database role that the grants name
     user: User | None = None  # the user of the session's own, a member of that role
     named: bool = False  # what a name without a schema means is worth knowing
+    told: Circumstances = UNTOLD
+    imposed: Imposed = NOTHING_IMPOSED  # the settings that the session begins with
+    changes: int | None = None  # of the store, before it was asked what carries this session
 
     @property
     def pooled(self) -> bool:
@@ -62,7 +71,7 @@ class Prepared:
         return roles[0] if len(roles) == 1 else ""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Live:
     """A session that is open now."""
 
@@ -75,11 +84,15 @@ class Live:
     access: Access
     relay: Relay | None = None
     naming: Naming | None = None
+    holding: Holding | None = None
+    policy_version: str = ""  # under which its next statement is judged
     ended_by: tuple[str, str] = ("", "")  # who ended it, and why
     changing: set[int] = field(
         default_factory=set
     )  # asks in flight behind which the catalog is old
     closed: asyncio.Event = field(default_factory=asyncio.Event)
+    # What the session has set of the target's time limits for who idles: name → the shortest, ms.
+    idle: dict[str, int] = field(default_factory=dict)
 
     @property
     def place(self) -> tuple[str, str]:
@@ -91,6 +104,11 @@ class Live:
             self.ended_by = (by, why)
             self.relay.end(code, text, cause, why)
 
+    def say_soon(self, text: str) -> None:
+        """A NOTICE to the client, when what is being done now is done."""
+        if self.relay is not None:
+            self.relay.loop.call_soon(self.relay.say, text)
+
     def meant(self, reading: Reading) -> Reading:
         """With what only the catalog of this database can tell, where there is one."""
         catalog = self.judge.bound.catalog
@@ -99,7 +117,7 @@ class Live:
         )
 
 
-@dataclass(slots=True)
+@dataclass
 class Failing:
     """What a recorder tells when the disk fails behind our back: the session ends."""
 
@@ -133,11 +151,15 @@ def line_of(
     behind: Callable[[Seen], asyncio.Future[None] | None],
     over_budget: Callable[[], bool],
     cancel: Callable[[], None],
+    metered: Callable[[Judging], Meter] | None = None,
+    held: Callable[[Told, Reads, Judging], Holding] | None = None,
 ) -> Line:
     """What this session's relay is made of."""
-    section = live.prepared.section
     naming = live.naming
-    judge = live.judge.judge if naming is None else partial(naming.judge, live)
+    judge: Judging = live.judge.judge if naming is None else partial(naming.judge, live)
+    meter = None if metered is None else metered(judge)
+    if meter is not None:
+        judge = meter.judge
 
     def read(ask: Ask) -> Reading | asyncio.Future[Reading]:
         if ask.kind is AskKind.CALL:
@@ -146,13 +168,15 @@ def line_of(
             ask.text,
             settings=live.stream.settings,
             trusted=ask.trusted,
-            functions=section.functions,
+            functions=live.prepared.section.functions,
         )
         return _then(found, live.meant) if isinstance(found, asyncio.Future) else live.meant(found)
 
     def record(ask: Ask, reading: Reading, verdict: Verdict) -> Event:
         if changes_catalog(reading):
             live.changing.add(ask.seq)
+        if not reading.effects.isdisjoint(_SETTING) and verdict.allowed:
+            note_limits(live.idle, reading)
         return said(
             ask,
             reading,
@@ -161,10 +185,19 @@ def line_of(
             reason=verdict.reason,
             masked=live.judge.masked(reading),
             keys=keys,
-            exact=section.record_text == "exact",
+            exact=live.prepared.section.record_text == "exact",
             encoding=live.stream.settings.get("client_encoding", "UTF8"),
+            held=verdict.held,
+            hold=verdict.hold,
+            approved=verdict.approved,
         )
 
+    def sorted_anew(standing: BoundPolicy) -> None:
+        live.stream.keep(standing.may_hold and holding is not None)
+
+    live.judge.told = sorted_anew
+    holding = None if held is None else held(record, read, judge)
+    live.holding = holding
     return Line(
         stream=live.stream,
         recorder=live.recorder,
@@ -175,4 +208,7 @@ def line_of(
         behind=behind,
         over_budget=over_budget,
         cancel=cancel,
+        hold=None if holding is None else holding.answer,
+        unhold=None if holding is None else holding.session_ends,
+        flowed=None if meter is None else meter.flowed,
     )

@@ -1,10 +1,12 @@
-"""Where the agent's log goes, and in which form."""
+"""Where the agent's log goes, in which form, and what it may say of a problem."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import sys
+import traceback
+from pathlib import Path
 from typing import TextIO, cast
 
 import structlog
@@ -38,3 +40,11 @@ def log_to_stderr() -> None:
             else structlog.processors.JSONRenderer(),
         ],
     )
+
+
+def places(problem: BaseException) -> list[str]:
+    """Where it happened, without a word of what was said: a traceback's text may hold values."""
+    return [
+        f"{Path(frame.filename).name}:{frame.lineno}"
+        for frame in traceback.extract_tb(problem.__traceback__)
+    ]

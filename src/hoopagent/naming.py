@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _REPORTED = "search_path"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Naming:
     """One session's.  ``unsettled`` counts what may have changed the meaning of names."""
 
@@ -45,12 +45,13 @@ class Naming:
         if live.judge.facts.names is not names:
             live.judge.facts = replace(live.judge.facts, names=names)
         verdict = live.judge.judge(ask, reading)
-        if verdict.allowed or verdict.held:  # what is held may go on later
-            self._behind(reading, reports=reported is not None)
+        if verdict.allowed:
+            self.behind(live, reading)
         return verdict
 
-    def _behind(self, reading: Reading, *, reports: bool) -> None:
+    def behind(self, live: Live, reading: Reading) -> None:
         """What is still known behind a statement that goes to the target."""
+        reports = live.stream.settings.get(_REPORTED) is not None
         if changes_relations(reading):
             self.unsettled += 1
             self.names = self.catalog = None

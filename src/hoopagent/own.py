@@ -19,7 +19,7 @@ from hoopagent.connect import Place, TargetUnreachable
 from hoopagent.lane import Lane, LaneClosed
 from hoopcore.protocols.postgres import wire
 from hoopcore.protocols.postgres.target_login import Credential, open_target
-from hoopcore.stream import Connect, LoginRefused, ProtocolError, Read, Send, StartTLS, Step
+from hoopcore.stream import Aside, Connect, LoginRefused, ProtocolError, Read, Send, StartTLS, Step
 
 Row: TypeAlias = tuple[str | None, ...]
 
@@ -125,6 +125,8 @@ class Own:
                 return await connect.secure(self._at, place)
             case Read(_, size):
                 return await self._at.read_exactly(size)
+            case Aside(work):
+                return await asyncio.to_thread(work)
         raise AssertionError(f"a login to a target has no step {step}")
 
     @property
@@ -145,7 +147,7 @@ class Own:
             if kind == wire.DATA_ROW:
                 reader = wire.Body(body)
                 values = (reader.value() for _ in range(reader.uint16()))
-                found.append(tuple(None if v is None else v.decode() for v in values))
+                found.append(tuple(None if v is None else _text(v) for v in values))
             elif kind == wire.ERROR:
                 failed = wire.sqlstate(wire.error_fields(body))
             elif kind == wire.READY:
@@ -168,3 +170,10 @@ class Own:
             self._lane.write(wire.frame(wire.TERMINATE))
             self._lane.close()
             self._lane = None
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:  # a database in SQL_ASCII holds whatever was put in
+        raise ProtocolError("the target's answer is not in UTF-8") from None

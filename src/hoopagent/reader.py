@@ -222,6 +222,8 @@ async def _spawn() -> asyncio.subprocess.Process:
     try:
         await _converse(process, Question(b"select 1", "UTF8", True, True, frozenset()))
     except (EOFError, msgspec.MsgspecError):
+        with suppress(ProcessLookupError):
+            process.kill()  # one that answers something else is still there
         await process.wait()
         raise OSError("the reader process did not start") from None
     except BaseException:

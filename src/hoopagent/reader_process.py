@@ -14,11 +14,10 @@ from typing import BinaryIO
 
 import msgspec
 
-from hoopcore.sql.postgres import LARGEST, read
+from hoopcore.sql.postgres import read
 from hoopcore.statement import Reading
 
 HEADER = struct.Struct(">I")
-LARGEST_QUESTION = LARGEST + (1 << 20)  # the text, and the names of a target's functions
 
 _MEMORY = 1 << 30  # lists of 4 MiB were measured to take 900 MiB, and much longer than we wait
 _STACK = 64 << 20  # deep nesting is then an error of the parser more often than a death

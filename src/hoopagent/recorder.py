@@ -18,17 +18,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import functools
 import hashlib
 import os
-import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hoopagent.clock import Clock
 from hoopagent.evidence import event_of, said
+from hoopagent.recording_disk import Disk, Waiting, threads, writing
 from hoopagent.recording_keys import RecordingKeys
 from hoopagent.recordings import new_file, sync_with_entry
 from hoopcore.model import SECOND, SYSTEM, Durability
@@ -43,8 +40,6 @@ COMMIT_BYTES = 64 << 10
 HEAD_EVERY = SECOND
 # Further behind than this, the session waits for its disk.
 FAR_BEHIND = 4 << 20
-# A disk that is silent for so long is taken for dead.
-DISK_SILENT = 30.0
 # Statements in flight whose beginning is remembered; older ones are told without a duration.
 IN_FLIGHT = 4096
 # New sessions are refused while the disk has less than this, so that running ones can end in order.
@@ -56,25 +51,6 @@ __all__ = ["Recorder", "RecorderFailed", "event_of", "said"]
 
 class RecorderFailed(Exception):
     """This recording cannot be written; what was asked to be recorded must not happen."""
-
-
-@functools.cache
-def _threads() -> ThreadPoolExecutor:
-    """Those that wait for disks, shared by all recorders."""
-    return ThreadPoolExecutor(4, thread_name_prefix="hoop-disk")
-
-
-_living: weakref.WeakSet[Recorder] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    """A child has our files, but not our threads: it may not write."""
-    _threads.cache_clear()
-    for recorder in list(_living):
-        recorder.disown()
-
-
-os.register_at_fork(after_in_child=_after_fork)
 
 
 class Recorder:
@@ -110,14 +86,13 @@ class Recorder:
         self._synced = 0
         self._head_n = 0  # line of the last head
         self._head_t = 0
-        self._syncing = False
+        self._disk = Disk(fd, self._committed)
         self._timer: asyncio.TimerHandle | None = None
         self._soon = False  # the timer is one of 50 ms
-        self._silence: asyncio.TimerHandle | None = None
         self._later: list[bytes] = []  # lines that ride with the next write
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiting = Waiting()
         self._closed: asyncio.Future[bool] | None = None
-        _living.add(self)
+        writing.add(self)
 
     @classmethod
     async def create(
@@ -140,7 +115,7 @@ class Recorder:
         loop = asyncio.get_running_loop()
         try:
             fd, path = await loop.run_in_executor(
-                _threads(), new_file, folder, header.session, at, reserve
+                threads(), new_file, folder, header.session, at, reserve
             )
         except OSError as problem:
             raise RecorderFailed(f"cannot record in {folder}: {problem.strerror}") from problem
@@ -149,7 +124,7 @@ class Recorder:
             header.key = keys.id
             header.boot = recorder._began_at
             recorder._write([header], head=True)
-            await loop.run_in_executor(_threads(), sync_with_entry, fd, path, folder)
+            await loop.run_in_executor(threads(), sync_with_entry, fd, path, folder)
         except BaseException as problem:
             recorder.disown()
             os.close(fd)
@@ -182,18 +157,17 @@ class Recorder:
             self._must_be_open()
         try:
             wanted = self._write(events) and self._to_disk
-        except Exception as problem:
+        except Exception as problem:  # whatever it is: what is not recorded does not happen
             self._fail(problem)
             raise self._failure() from problem
         behind = self._written - self._synced
         if wanted or behind > FAR_BEHIND:
-            future: asyncio.Future[None] = self._loop.create_future()
-            self._waiting.append((self._written, future))
+            future = self._waiting.until(self._written)
             self._commit()
             return future
         if behind >= COMMIT_BYTES:
             self._commit()
-        elif not self._soon and not self._syncing:
+        elif not self._soon and not self._disk.busy:
             self._commit_soon()
         return None
 
@@ -207,7 +181,7 @@ class Recorder:
             self._must_be_open()
         try:
             _, lines = self._seal_all(events)
-        except Exception as problem:
+        except Exception as problem:  # as in append
             self._fail(problem)
             raise self._failure() from problem
         self._later += lines
@@ -296,7 +270,7 @@ class Recorder:
         if self.failure is not None or self._closed is not None:
             return
         try:
-            if not self._syncing and self._head_due() <= 0:
+            if not self._disk.busy and self._head_due() <= 0:
                 self._write([], head=True)
             elif self._later:
                 self._write([])
@@ -304,12 +278,8 @@ class Recorder:
             self._fail(problem)
             self._tell()
             return
-        if self._syncing:
-            return
-        self._syncing = True
-        self._silence = self._loop.call_later(DISK_SILENT, self._silent)
-        done = self._loop.run_in_executor(_threads(), _sync, self._fd)
-        done.add_done_callback(functools.partial(self._committed, self._written))
+        if not self._disk.busy:
+            self._disk.sync(self._written)
 
     def _head_due(self) -> int:
         """Microseconds until a head is due; where nothing is unsigned, far away."""
@@ -317,20 +287,15 @@ class Recorder:
             return 1 << 62
         return self._head_t + HEAD_EVERY - (self._clock.boot() - self._began_at)
 
-    def _committed(self, upto: int, done: asyncio.Future[None]) -> None:
-        self._syncing = False
-        if self._silence is not None:
-            self._silence.cancel()
-        problem = done.exception()
+    def _committed(self, upto: int, problem: BaseException | None) -> None:
         if problem is not None and self.failure is None:
             self._fail(problem)
             self._tell()
         if self.failure is None:
             self._synced = upto
-            while self._waiting and self._waiting[0][0] <= upto:
-                _, future = self._waiting.pop(0)
-                if not future.done():
-                    future.set_result(None)
+            self._waiting.reached(upto)
+        if self._disk.busy:
+            return  # it is silent, and may still answer
         if self._closed is not None:
             self._let_go()
         elif self.failure is None:
@@ -347,11 +312,6 @@ class Recorder:
             self._commit_soon()
         elif (due := self._head_due()) < 1 << 62:
             self._timer = self._loop.call_later(max(due, 0) / SECOND, self._commit)
-
-    def _silent(self) -> None:
-        if self.failure is None:
-            self._fail(TimeoutError(f"the disk has not answered for {DISK_SILENT:.0f} s"))
-            self._tell()
 
     def _commit_soon(self) -> None:
         self._stop_timer()  # it may be one for a head that is due much later
@@ -371,11 +331,7 @@ class Recorder:
             why = problem.strerror if isinstance(problem, OSError) and problem.strerror else problem
             self.failure = RecorderFailed(f"the recording {self.path.name} failed: {why}")
         self._stop_timer()
-        for _, future in self._waiting:
-            if not future.done():
-                future.set_exception(self.failure)
-                future.exception()  # nobody has to ask
-        self._waiting.clear()
+        self._waiting.fail(self.failure)
 
     def _failure(self) -> RecorderFailed:
         assert self.failure is not None
@@ -388,7 +344,7 @@ class Recorder:
     def disown(self) -> None:
         """The file is not ours to write any more (after a fork, or where creating it failed)."""
         self.failure = self.failure or RecorderFailed("the recording belongs to another process")
-        _living.discard(self)
+        writing.discard(self)
 
     def close(
         self, cause: EndCause | str, *, by: str = SYSTEM, why: str = ""
@@ -408,37 +364,20 @@ class Recorder:
                 self._fail(problem)
         self._stop_timer()
         self._closed = self._loop.create_future()
-        if not self._syncing:
+        if not self._disk.busy:
             self._let_go()
         return self._closed
 
     def _let_go(self) -> None:
         """The last sync, and the file is closed, whatever comes of it."""
-        _living.discard(self)
-        done = self._loop.run_in_executor(_threads(), _sync_and_close, self._fd)
-        done.add_done_callback(self._let_gone)
+        writing.discard(self)
+        self._disk.close().add_done_callback(self._let_gone)
 
     def _let_gone(self, done: asyncio.Future[None]) -> None:
         assert self._closed is not None
         problem = done.exception()
         if problem is not None:
             self._fail(problem)
-        waiting, self._waiting = self._waiting, []
-        for _, future in waiting:
-            if not future.done():
-                future.set_result(None)
+        self._waiting.reached(self._written)
         if not self._closed.done():
             self._closed.set_result(self.failure is None)
-
-
-def _sync(fd: int) -> None:
-    os.fdatasync(fd)
-    if os.fstat(fd).st_nlink == 0:
-        raise OSError(errno.ENOENT, "the file was removed")
-
-
-def _sync_and_close(fd: int) -> None:
-    try:
-        _sync(fd)
-    finally:
-        os.close(fd)

@@ -14,16 +14,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import select
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
 
 from hoopagent.lane import Lane
+from hoopagent.logs import places
 from hoopagent.recorder import RecorderFailed
 from hoopcore.policy import Verdict
 from hoopcore.recording import EndCause, Event
@@ -39,6 +38,10 @@ _COUNT_EVERY = 1 << 18
 
 # A member of an Enum is looked up by Python, each time.
 _CLIENT, _TARGET = Side.CLIENT, Side.TARGET
+
+# What a client may send on while its statement is held, before it is not read from any more.
+_READ_ON = 1 << 18
+_HALF_GONE = select.POLLHUP | getattr(select, "POLLRDHUP", 0)
 
 # What a side gets to take the last bytes, and the target to say what became of its statement.
 _GRACE = 2.0
@@ -58,7 +61,7 @@ class Recorder(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass
 class Line:
     """What one session's relay is made of; each part is plain and may be replaced in a test."""
 
@@ -71,6 +74,11 @@ class Line:
     behind: Callable[[Seen], asyncio.Future[None] | None]  # what must be done before the next ask
     over_budget: Callable[[], bool]  # all sessions together hold too much, and this one most
     cancel: Callable[[], None]  # asks the target to give up the statement in flight
+    # What to do now about an ask that is held; None: it waits.  Without it, it is refused.
+    hold: Callable[[Relay, Ask, Reading, Verdict], Verdict | None] | None = None
+    # The session ends: what is to be recorded of an ask that waits.
+    unhold: Callable[[EndCause], Event | None] | None = None
+    flowed: Callable[[Out], None] | None = None  # charges rows before they go to the client
 
 
 class _Half(asyncio.Protocol):
@@ -113,6 +121,7 @@ class Relay:
         self.cause: tuple[EndCause, str] | None = None
         self._open = {_CLIENT, _TARGET}
         self._blocks = 0  # futures that the client's turn waits for
+        self._holds = False  # one of them is a person's answer
         self._full: set[Side] = set()  # sides whose write buffer is full
         self._uncounted = 0  # bytes that came since the budget was asked about
         self._events: list[Event] = []
@@ -136,6 +145,8 @@ class Relay:
             self.line.stream.feed(side, data)
             if side is _CLIENT:
                 self._client_turn()
+                if self._holds:
+                    self._set_reading(side)
             else:
                 self._target_turn()
             # A side that takes no more has what the stream has let go piling up before it.
@@ -191,6 +202,8 @@ class Relay:
         Closed on its other side too it has left.  Over TCP that cannot be told from a client that
         still listens, so it gets a while and not for ever.
         """
+        if self._holds:  # nobody is to approve what nobody may be waiting for
+            return False
         if self.cause is not None or not self._in_flight() or self._is_gone(_CLIENT):
             return False
         goodbye = self.line.stream.goodbye()
@@ -200,14 +213,14 @@ class Relay:
         self.loop.call_later(_HALF_OPEN, self._leave)
         return self.cause is None
 
-    def _is_gone(self, side: Side) -> bool:
+    def _is_gone(self, side: Side, how: int = select.POLLHUP) -> bool:
         """Whether the peer has closed both its directions, as far as the system knows."""
         found = self.transports[side].get_extra_info("socket")
         if found is None or found.fileno() < 0:
             return False
         asked = select.poll()
-        asked.register(found.fileno(), 0)
-        return any(event & select.POLLHUP for _, event in asked.poll(0))
+        asked.register(found.fileno(), how & ~select.POLLHUP)
+        return any(event & how for _, event in asked.poll(0))
 
     def _leave(self) -> None:
         if self.cause is None:
@@ -235,11 +248,22 @@ class Relay:
         transport = self.transports[side]
         if transport.is_closing():
             return
-        stopped = _other(side) in self._full or (side is _CLIENT and self._blocks > 0)
+        stopped = _other(side) in self._full or (side is _CLIENT and self._stopped)
         if stopped and transport.is_reading():
             transport.pause_reading()
         elif not stopped and not transport.is_reading():
             transport.resume_reading()
+
+    @property
+    def _stopped(self) -> bool:
+        """Whether the client is not read from; while a person decides, a client may leave."""
+        if not self._blocks:
+            return False
+        return not self._holds or self.line.stream.held >= _READ_ON
+
+    def client_gone(self) -> bool:
+        """Whether a client that is not read from has closed its connection, or half of it."""
+        return self._is_gone(_CLIENT, _HALF_GONE)
 
     # --- the client's turn: judge, record, then forward -------------------------------------------
 
@@ -266,11 +290,20 @@ class Relay:
 
     def _answer(self, ask: Ask, reading: Reading) -> None:
         verdict = self.line.judge(ask, reading)
+        if verdict.held and self.line.hold is not None:
+            found = self.line.hold(self, ask, reading, verdict)
+            if found is None:
+                return
+            verdict = found
+        self.act(ask, reading, verdict)
+
+    def act(self, ask: Ask, reading: Reading, verdict: Verdict) -> None:
+        """Does what the verdict says, once the turn is recorded."""
         self._events.append(self.line.said(ask, reading, verdict))
         if verdict.allowed:
             self._outs.append(self.line.stream.forward(ask, reading))
         else:
-            refusal = Refusal(verdict.rule, verdict.reason, verdict.hint)
+            refusal = Refusal(verdict.rule, verdict.reason, verdict.hint, code=verdict.code)
             self._outs.append(self.line.stream.refuse(ask, reading, refusal))
 
     def _commit(self) -> None:
@@ -286,8 +319,23 @@ class Relay:
         else:
             self._wait(durable, lambda _: self._send_all(outs))
 
-    def _wait(self, future: asyncio.Future[Any], then: Callable[[Any], object]) -> None:
+    def hold(self, told: Event, until: asyncio.Future[Any], then: Callable[[Any], object]) -> None:
+        """Records that an ask waits, and goes on with ``then`` when that is over."""
+        self._events.append(told)
+        self._holds = True
+
+        def decided(result: Any) -> None:
+            self._holds = False
+            then(result)
+
+        self._wait(until, decided)
+        self._commit()
+
+    def wait(self, future: asyncio.Future[Any], then: Callable[[Any], object]) -> None:
         """Stops the client's turn until the future is done, then goes on with it."""
+        self._wait(future, then)
+
+    def _wait(self, future: asyncio.Future[Any], then: Callable[[Any], object]) -> None:
         self._blocks += 1
         self._set_reading(_CLIENT)
 
@@ -307,6 +355,8 @@ class Relay:
 
     def _target_turn(self) -> None:
         out = self.line.stream.from_target()
+        if self.line.flowed is not None:
+            self.line.flowed(out)  # which may end the session: then nothing of it goes
         self._send(out)
         for seen in out.seen:
             first = self.line.behind(seen)
@@ -341,10 +391,10 @@ class Relay:
 
     # --- said by the agent itself, and the end -------------------------------------------------
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, hint: str = "") -> None:
         """A NOTICE to the client, at the next place between two messages."""
         if self.cause is None:
-            self._guarded(lambda: self._send(self.line.stream.say(text)))
+            self._guarded(lambda: self._send(self.line.stream.say(text, hint)))
 
     def end(self, code: str, text: str, cause: EndCause, detail: str = "") -> None:
         """Ends the session now: the client is told why, then both connections close.
@@ -368,12 +418,15 @@ class Relay:
         self.cause = (cause, detail)
         # What was judged in this turn is not forwarded any more, but it was asked for.
         events, self._events = self._events, []
+        unheld = self.line.unhold(cause) if self.line.unhold is not None else None
+        if unheld is not None:
+            events.append(unheld)
         self._outs.clear()
         with contextlib.suppress(RecorderFailed):
             if events:
                 self.line.recorder.append(*events)
         self._client.close()
-        if self._in_flight() and cause is not EndCause.CLIENT_LEFT:
+        if self._at_work() and cause is not EndCause.CLIENT_LEFT:
             self.line.cancel()
         target = self._target
         if not target.is_closing() and not target.is_reading():
@@ -383,12 +436,16 @@ class Relay:
     def _in_flight(self) -> bool:
         return _TARGET in self._open and not self.line.stream.idle
 
+    def _at_work(self) -> bool:
+        """Whether the target has still something to say about what it was sent."""
+        return _TARGET in self._open and self.line.stream.in_flight
+
     def _settle(self) -> None:
         """Closes what is left to close; done when both connections are gone."""
         if self.cause is None:
             return
         # After a protocol error the stream cannot say any more what a reply belongs to.
-        if not self._in_flight() or self.cause[0] in (
+        if not self._at_work() or self.cause[0] in (
             EndCause.PROTOCOL_ERROR,
             EndCause.INTERNAL_ERROR,
         ):
@@ -401,14 +458,6 @@ class Relay:
             self.transports[side].abort()
             # A channel of SSH is lost when its peer agrees, and that peer may never do.
             self.loop.call_soon(self.lost, side)
-
-
-def places(problem: BaseException) -> list[str]:
-    """Where it happened, without a word of what was said: a traceback's text may hold values."""
-    return [
-        f"{Path(frame.filename).name}:{frame.lineno}"
-        for frame in traceback.extract_tb(problem.__traceback__)
-    ]
 
 
 def _other(side: Side) -> Side:

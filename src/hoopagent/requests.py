@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hoopagent.errors import Refused
-from hoopagent.means import Means, View, offers_of, person, target_of
+from hoopagent.means import Means, View, offers_of, target_of
+from hoopagent.request_views import request_view
 from hoopagent.store import Settle, Settled
 from hoopcore.access import (
     LONGEST_REASON,
@@ -29,11 +30,11 @@ from hoopcore.access import (
     offers_for,
     repeats,
     settle,
+    still_offered,
 )
 from hoopcore.model import (
     SYSTEM,
     Answer,
-    Grant,
     Principal,
     Request,
     RequestState,
@@ -139,6 +140,8 @@ class Requests:
         if why_not is not None:
             raise await self._no_vote(voter, request, why_not, now)
         target = self.means.target(request.target)
+        if answer is Answer.APPROVE and request.held is None and target is not None:
+            target = await self._offered(request, target, voter, now)
         vote = self._vote(request, voter, answer, reason.strip(), duration, target, now)
         event = self.means.event(
             now,
@@ -165,6 +168,19 @@ class Requests:
         requester = await self.means.store.principal(request.requester)
         return requester is not None and answers_for(voter, requester)
 
+    async def _offered(
+        self, request: Request, target: Target, voter: Principal, now: Time
+    ) -> Target:
+        """The target, with the ceiling of what its asker could ask for now.  Refused: nothing."""
+        asker = await self.means.store.principal(request.requester)
+        offers = offers_of(self.means.config_now())
+        seconds = 0 if asker is None else still_offered(request, asker, offers)
+        if not seconds:
+            words = f"no role of the asker's covers {request.id} any more"
+            refused = Refused(409, "not_eligible", words, f"hoop deny {request.id}")
+            raise await self.means.refuse(now, voter, "vote.cast", request.id, refused)
+        return replace(target, max_duration=min(target.max_duration, seconds))
+
     def _vote(
         self,
         request: Request,
@@ -176,7 +192,10 @@ class Requests:
         now: Time,
     ) -> Vote:
         _check_reason(reason, needed=answer is Answer.DENY)
-        if answer is Answer.APPROVE:
+        if request.held is not None:
+            if duration is not None:
+                raise Refused(422, "duration", f"{request.id} is one statement: it has no duration")
+        elif answer is Answer.APPROVE:
             if target is None:
                 words = f'there is no target "{request.target}" any more'
                 raise Refused(409, "no_target", words, f"hoop deny {request.id}")
@@ -208,6 +227,8 @@ class Requests:
 
         def settling(request: Request, votes: Sequence[Vote]) -> Settled:
             state = settle(request, votes, now)
+            if request.held is not None:
+                return self._settled_hold(request, state, now)
             if state is RequestState.PENDING or (state is RequestState.APPROVED and target is None):
                 return Settled(RequestState.PENDING)
             event = self.means.event(
@@ -231,6 +252,14 @@ class Requests:
             return Settled(state, grant, (event, made))
 
         return settling
+
+    def _settled_hold(self, request: Request, state: RequestState, now: Time) -> Settled:
+        """No grant is made: whoever holds the statement uses the approval, once."""
+        if state is RequestState.PENDING:
+            return Settled(state)
+        rule = request.rule.name
+        event = self.means.event(now, SYSTEM, f"request.{state.value}", request.id, rule=rule)
+        return Settled(state, None, (event,))
 
     # --- cancelling -----------------------------------------------------------------------------
 
@@ -320,44 +349,6 @@ class Requests:
 
 
 # --- values ---------------------------------------------------------------------------------------
-
-
-def request_view(
-    request: Request,
-    votes: Sequence[Vote],
-    grant: Grant | None,
-    known: dict[str, Principal],
-    now: Time,
-) -> View:
-    """The request as the API gives it; one past its deadline is expired before anybody swept."""
-    return {
-        "id": request.id,
-        "requester": person(request.requester, known),
-        "target": request.target,
-        "scope": str(request.scope),
-        "reason": request.reason,
-        "duration": request.duration,
-        "created": rfc3339(request.created),
-        "expires": rfc3339(request.expires),
-        "state": settle(request, votes, now).value,
-        "rule": request.rule.name,
-        "approvers": sorted(request.rule.approvers),
-        "votes_needed": request.rule.votes,
-        "votes": [
-            {
-                "voter": person(vote.voter, known),
-                "answer": vote.answer.value,
-                "reason": vote.reason,
-                "at": rfc3339(vote.at),
-                "duration": vote.duration,
-            }
-            for vote in votes
-        ],
-        "grant": grant.id if grant else None,
-        "task": request.task,
-        "ticket": request.ticket,
-        "priority": request.priority.value,
-    }
 
 
 def _refused(refusal: Refusal) -> Refused:

@@ -20,6 +20,8 @@ FILES_OF_A_SESSION = 4
 # What the agent itself holds: store, reader, sockets, logs, the control API's connections.
 FILES_OF_OURS = 256
 
+_DOORS = 2
+
 # More than these are not asked for: some systems say a thousand million, or that there is no limit.
 MOST_FILES = 1 << 20
 
@@ -39,9 +41,18 @@ def files() -> int:
     return MOST_FILES if soft == resource.RLIM_INFINITY else soft
 
 
-def sessions_within(files: int) -> int:
-    """How many sessions so many files are enough for; half of few files are for strangers."""
-    return max(1, (files - min(FILES_OF_OURS, files // 2)) // FILES_OF_A_SESSION)
+def strangers_within(files: int, wished: int) -> int:
+    """How many strangers there may be at one door: as many as are wished, or an eighth of few."""
+    return min(wished, max(1, files // 8))
+
+
+def sessions_within(files: int, strangers: int = 0) -> int:
+    """How many sessions so many files are enough for, beside ``strangers`` at both doors.
+
+    Half of few files are not for sessions.
+    """
+    others = FILES_OF_OURS + _DOORS * strangers_within(files, strangers)
+    return max(1, (files - min(others, files // 2)) // FILES_OF_A_SESSION)
 
 
 class Room:
@@ -49,7 +60,8 @@ class Room:
 
     def __init__(self, config_now: Callable[[], Config], most: int | None = None) -> None:
         self._config_now = config_now
-        self._most = sessions_within(files()) if most is None else most
+        strangers = config_now().agent.handshakes
+        self._most = sessions_within(files(), strangers) if most is None else most
         self._of: Counter[str] = Counter()
         self._on: Counter[str] = Counter()
 

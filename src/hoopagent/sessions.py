@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from hmac import compare_digest
 from pathlib import Path
 
 import structlog
 
 from hoopagent import connect, workloads
-from hoopagent.admission import admission, user_for
+from hoopagent.admission import admission, check_budgets, facts_of, user_for
 from hoopagent.background import Background
 from hoopagent.bounds import Bounds
 from hoopagent.catalogs import Catalogs
@@ -27,25 +28,29 @@ from hoopagent.clock import Clock
 from hoopagent.config import Config
 from hoopagent.doors.login import Admitted, Caller, LoggedIn
 from hoopagent.ephemeral import User, Users
+from hoopagent.holding import Holding
+from hoopagent.holds import Holds
 from hoopagent.judge import Judge
+from hoopagent.ledger import Ledger
 from hoopagent.live import Failing, Live, Prepared, line_of
-from hoopagent.means import target_of
+from hoopagent.means import Means, target_of
+from hoopagent.meter import Judging, Meter
 from hoopagent.naming import Naming
 from hoopagent.reader import Reader
 from hoopagent.recorder import Recorder, RecorderFailed
 from hoopagent.recording_keys import RecordingKeys
 from hoopagent.relay import Line, Relay
+from hoopagent.renewing import Renewal
 from hoopagent.room import Room
 from hoopagent.secrets import Secrets
 from hoopagent.store import Store, StoreAway
 from hoopagent.watch import Watch
-from hoopcore.model import Session, new_id
-from hoopcore.policy import Facts
+from hoopcore.model import AuditEvent, Session, new_id
 from hoopcore.protocols.postgres.login import fatal
 from hoopcore.protocols.postgres.stream import PostgresStream
 from hoopcore.recording import EndCause, Header
+from hoopcore.sql.imposed import for_transaction
 from hoopcore.sql.names import Viewer
-from hoopcore.sql.session import discard_keeps_role
 from hoopcore.stream import Admit, Cancel, LoginRefused
 
 log = structlog.get_logger()
@@ -78,13 +83,19 @@ class Sessions:
         self._room = Room(config_now)
         self._background = Background()
         self._secrets = Secrets(config_now, clock.wall)
-        self.users = Users(config_now, self._secrets, clock.wall, random)
+        self.users = Users(config_now, self._secrets, random)
         catalogs = Catalogs(config_now, clock.wall, self._secrets)
         self.bounds = Bounds(config_now, catalogs, self._open, self._background)
         self.watch = Watch(store, clock, self._open, self._background)
+        self.ledger = Ledger(store, clock.late, self._grants_in_use)
+        self.holds = Holds(Means(store, config_now, clock.late, random), self._background)
+        self.renewal = Renewal(config_now, self._open, self.bounds, self.ledger)
         self.draining = False
         self.emptied = asyncio.Event()  # set while no session is open
         self.emptied.set()
+
+    def _grants_in_use(self) -> set[str]:
+        return {grant for live in self._open.values() for grant in live.access.grants}
 
     def begin(self, group: asyncio.TaskGroup) -> None:
         """The group that work in the background belongs to."""
@@ -103,20 +114,32 @@ class Sessions:
         target = target_of(caller.target, section)
         try:
             # As it is known now: an endpoint may be older than what the provider said last.
-            principal = await self._store.principal(caller.principal.id)
             found = await self.watch.opening(caller.principal.id, target)
         except StoreAway as problem:
-            words = "the agent cannot reach its store, so nothing is opened"
-            raise LoginRefused("57P03", words, "try again, or look at the agent's log") from problem
-        known = principal is not None and workloads.known(config.identity, principal)
-        if found is None or principal is None or not known:
+            raise _away() from problem
+        if found is None or not workloads.known(config.identity, found.principal):
             words = f'you have no grant for "{target.name}"'
             hint = f'Ask for it:  hoop request {target.name} --reason "..." --for 1h'
             raise LoginRefused("28000", words, hint)
-        access, role = found
+        principal, access = found.principal, found.access
+        told = circumstances(config, principal, found.priorities, caller.origin)
         session = new_id("s", self._random(16))
-        prepared = Prepared(session, principal, target, section, access, role)
+        prepared = Prepared(
+            session,
+            principal,
+            target,
+            section,
+            access,
+            found.role,
+            told=told,
+            changes=found.changes,
+        )
         policy, _ = self.bounds.rules()
+        imposed = policy.imposed(facts_of(prepared), self._clock.late())
+        try:
+            await check_budgets(policy, prepared, self.ledger, self._clock.late())
+        except StoreAway as problem:
+            raise _away() from problem
         # Behind a pooler the search_path may be another client's.
         named = policy.speaks_of_schemas(access.scope) and not prepared.pooled
         # First of all, or who may have no more could still make the target make users.
@@ -124,7 +147,7 @@ class Sessions:
         user: User | None = None
         try:
             user = await user_for(self.users, prepared, access.until)
-            prepared = replace(prepared, user=user, named=named)
+            prepared = replace(prepared, user=user, named=named, imposed=imposed)
             place = connect.place_of(target.name, section)
             return Admitted(
                 await admission(prepared, place, self._secrets, self._random, caller.database),
@@ -177,7 +200,10 @@ class Sessions:
             # From here on who ends sessions finds this one; what ended before is looked at now.
             self._open[live.record.id] = live
             self.emptied.clear()
-            await self.watch.look_again(live)
+            if live.policy_version != self._config_now().version:  # changed while it was opened
+                self.renewal.renew(live)
+            if self.draining or not self.watch.stands(prepared.changes):
+                await self.watch.look_again(live)
             if self.draining:
                 live.end("57P01", "the agent was stopped", EndCause.AGENT_STOPPED)
             if relay.cause is None:
@@ -223,29 +249,11 @@ class Sessions:
         recorder = await Recorder.create(self._folder, header, self._keys, failed=failed.report)
         try:
             await self._store.add_session(record)
-            told = await circumstances(
-                self._store,
-                self._config_now(),
-                prepared.principal,
-                record.grants,
-                login.caller.origin,
-            )
             bound = await self.bounds.bound(prepared, opened.database)
             # Nothing waits from here until the session is among the open ones, so that a catalog
             # that is read again meanwhile is its catalog too.
             policy, _ = self.bounds.rules()
-            facts = Facts(
-                prepared.principal,
-                prepared.target,
-                prepared.access.scope,
-                record.id,
-                pooled=prepared.pooled,
-                role=prepared.role,
-                discards=discard_keeps_role(opened.parameters.get("server_version", "")),
-                roles=told.roles,
-                priorities=told.priorities,
-                address=told.address,
-            )
+            facts = facts_of(prepared, opened.parameters.get("server_version", ""))
             stream = PostgresStream(
                 dict(opened.parameters), bound, record.id, pooled=prepared.pooled
             )
@@ -256,8 +264,11 @@ class Sessions:
             ended = replace(record, ended=now, end_cause=cause, head=head)
             self._background.apart(self._store.update_session(ended))
             raise
+        if prepared.pooled:
+            stream.begin_with(tuple(text.encode() for text in for_transaction(prepared.imposed)))
         judge = Judge(policy, facts, bound, self._clock.late)
         live = Live(record, prepared, login, judge, stream, recorder, prepared.access)
+        live.policy_version = header.policy
         if prepared.named:
             live.naming = Naming(Viewer.told(opened.names), bound.catalog)
         failed.live = live
@@ -276,7 +287,15 @@ class Sessions:
             behind=lambda seen: self.bounds.behind(live, seen),
             over_budget=lambda: self._over_budget(live),
             cancel=lambda: self._cancel(live),
+            metered=partial(self._meter, live),
+            held=partial(Holding, live, self.holds, self._secrets),
         )
+
+    def _meter(self, live: Live, judge: Judging) -> Meter:
+        return Meter(live, self.ledger, judge, self._audit, self._clock.late)
+
+    def _audit(self, event: AuditEvent) -> None:
+        self._background.apart(self._store.audit(event))
 
     def _over_budget(self, live: Live) -> bool:
         """Whether all sessions together hold too much, and this one most of all.
@@ -316,7 +335,9 @@ class Sessions:
                 and principal in (None, live.record.principal)
             )
             if mine:
-                await self._pass_cancel(live)
+                # What is held has not gone to the target, so there is nothing to pass on.
+                if live.holding is None or not live.holding.cancel():
+                    await self._pass_cancel(live)
                 return
 
     # --- the end ----------------------------------------------------------------------------------
@@ -338,11 +359,15 @@ class Sessions:
         if not self._open:
             self.emptied.set()
         try:
+            await self.ledger.save()
             await self._store.update_session(ended)
         except StoreAway:
             # The recording is whole; the next start makes the store agree with it.
             log.error("session.not_closed_in_store", session=live.record.id)
         finally:
+            if live.holding is not None:
+                live.holding.session_ends(cause)
+                await live.holding.closed()
             if done is not None:
                 await done
             live.closed.set()
@@ -380,3 +405,8 @@ class Sessions:
             live.end("57P01", text, cause)
         for live in every:
             await live.closed.wait()
+
+
+def _away() -> LoginRefused:
+    words = "the agent cannot reach its store, so nothing is opened"
+    return LoginRefused("57P03", words, "try again, or look at the agent's log")

@@ -25,6 +25,7 @@ from hoopagent.everywhere import Everywhere
 from hoopagent.handoff import Gone, Held, write_place
 from hoopagent.identity import Identity
 from hoopagent.listening import Listening
+from hoopagent.logs import places
 from hoopagent.offer import Offer
 from hoopagent.predecessor import Predecessor
 from hoopagent.store import StoreAway
@@ -167,6 +168,10 @@ async def follow(
     while True:
         try:
             await settle()
-            return
         except StoreAway:
             await asyncio.sleep(1)
+        except Exception as problem:  # noqa: BLE001 - the border: leftovers end nobody's session
+            log.error("leftovers.failed", problem=type(problem).__name__, where=places(problem))
+            return
+        else:
+            return

@@ -141,7 +141,8 @@ def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     if len(pieces) != 3:
         raise TokenRefused("the ID token is not a signed JWT")
     header, payload = _object(pieces[0]), _object(pieces[1])
-    if header.get("alg") not in ALGORITHMS:
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise TokenRefused("the ID token's algorithm is not one of " + ", ".join(ALGORITHMS))
     if "crit" in header or "b64" in header:
         raise TokenRefused("the ID token's header has extensions")

@@ -9,28 +9,39 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import NamedTuple
 
 import structlog
 
 from hoopagent.background import Background
 from hoopagent.clock import Clock
 from hoopagent.live import FAILED, Live
-from hoopagent.relay import places
-from hoopagent.store import Store, StoreAway
+from hoopagent.logs import places
+from hoopagent.store import Standing, Store, StoreAway, Terms
 from hoopcore.access import Access, access, holds
-from hoopcore.model import SECOND, SYSTEM, Grant, Target, rfc3339
+from hoopcore.model import SECOND, SYSTEM, Grant, Principal, Priority, Target, Time, rfc3339
 from hoopcore.recording import EndCause
 
 log = structlog.get_logger()
 
 # A store that is slow to answer delays the end of an access by this much, and no more.
 _OVERDUE = 3 * SECOND
-_MOST_ROLES = 10_000
+_MOST_TERMS = 10_000
 
 _ENDINGS = {
     "revoked": EndCause.GRANT_REVOKED,
     "relinquished": EndCause.GRANT_RELINQUISHED,
 }
+
+
+class Opening(NamedTuple):
+    """What a session may open with."""
+
+    principal: Principal  # as known now
+    access: Access
+    role: str  # the database role; empty: the credential's own
+    priorities: frozenset[Priority]  # of the requests behind its grants
+    changes: int | None  # of the store, as they were before it was asked
 
 
 class Watch:
@@ -43,42 +54,58 @@ class Watch:
         self._clock = clock
         self._open = open_sessions
         self._background = background
-        self._roles: dict[str, str] = {}  # by grant; what a grant gives never changes
+        self._terms: dict[str, Terms] = {}  # by grant; they never change
 
-    async def opening(self, principal: str, target: Target) -> tuple[Access, str] | None:
+    async def opening(self, principal: str, target: Target) -> Opening | None:
         """What a session may do that opens there now, and as which database role.
 
         Grants of different roles do not add up: a session has one role, that of the grant which
         began last, and rests on the grants of that role.  StoreAway where nobody can say.
         """
+        changes = self._store.changes
         now = self._clock.late()
-        grants = await self._store.grants(principal=principal, target=target.name, live_at=now)
-        live = [grant for grant in grants if holds(grant, target, now)]
-        if not live:
+        standing = await self._store.standing(principal, target.name, now, who=True)
+        live = [grant for grant in standing.grants if holds(grant, target, now)]
+        if standing.principal is None or not live:
             return None
-        role = await self._role(max(live, key=lambda grant: (grant.not_before, grant.id)))
-        found = await self.access(principal, target, role)
-        return None if found is None else (found, role)
+        terms = await self._terms_of(standing.grants)
+        role = terms[max(live, key=lambda grant: (grant.not_before, grant.id)).id].role
+        found = await self._access(standing, principal, target, role, now)
+        if found is None:
+            return None
+        priorities = frozenset(terms[id].priority for id in found.grants)
+        return Opening(standing.principal, found, role, priorities, changes)
 
     async def access(self, principal: str, target: Target, role: str = "") -> Access | None:
         """What this principal's grants of that role allow there now; StoreAway."""
         now = self._clock.late()
-        grants = await self._store.grants(principal=principal, target=target.name, live_at=now)
-        until = await self._store.identity_until(principal)
-        mine = [grant for grant in grants if await self._role(grant) == role]
-        return access(mine, principal, target, now, until)
+        standing = await self._store.standing(principal, target.name, now)
+        return await self._access(standing, principal, target, role, now)
 
-    async def _role(self, grant: Grant) -> str:
-        """The database role of the rule under which the grant was asked for."""
-        role = self._roles.get(grant.id)
-        if role is None:
-            request = await self._store.request(grant.request)
-            if request is None:
+    async def _access(
+        self, standing: Standing, principal: str, target: Target, role: str, now: Time
+    ) -> Access | None:
+        terms = await self._terms_of(standing.grants)
+        mine = [grant for grant in standing.grants if terms[grant.id].role == role]
+        return access(mine, principal, target, now, standing.until)
+
+    async def _terms_of(self, grants: list[Grant]) -> dict[str, Terms]:
+        """What each grant was asked for under, and perhaps others'."""
+        unknown = [grant.id for grant in grants if grant.id not in self._terms]
+        if unknown:
+            found = await self._store.terms(unknown)
+            if not found.keys() >= set(unknown):
                 raise StoreAway("a grant without its request")
-            if len(self._roles) > _MOST_ROLES:
-                self._roles.clear()
-            role = self._roles[grant.id] = request.rule.database_role
-        return role
+            if len(self._terms) > _MOST_TERMS:
+                self._terms = {
+                    one.id: self._terms[one.id] for one in grants if one.id in self._terms
+                }
+            self._terms |= found
+        return self._terms
+
+    def stands(self, changes: int | None) -> bool:
+        """Whether what was seen at that number of changes is so still, without another look."""
+        return changes is not None and changes == self._store.changes
 
     async def run(self) -> None:
         """Once a second: what nothing carries any more ends.  Runs until it is cancelled.

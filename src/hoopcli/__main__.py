@@ -34,6 +34,10 @@ def run(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["connect"]:
+        from hoopcli import quick
+
+        quick.connect(arguments[1:])  # does not come back where nothing is out of the ordinary
     from hoopcli import app
     from hoopcli.errors import Failure
 

@@ -34,11 +34,17 @@ def request_row(request: Any, now: datetime) -> tuple[object, ...]:
         request["id"],
         called(request["requester"]),
         request["target"],
-        spell(request["duration"]),
+        "once" if request.get("held") else spell(request["duration"]),
         request["state"],
         when(request["created"], now),
-        request["reason"],
+        f"held: {_short(request['held']['text'])}" if request.get("held") else request["reason"],
     )
+
+
+def _short(text: str, most: int = 60) -> str:
+    """The beginning of a statement on one line; whoever decides is shown all of it."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def request_card(request: Any, now: datetime) -> Iterator[tuple[str, object]]:
@@ -47,8 +53,12 @@ def request_card(request: Any, now: datetime) -> Iterator[tuple[str, object]]:
     yield "state", request["state"]
     yield "who", called(request["requester"])
     yield "target", request["target"]
-    yield "scope", scope(request["scope"])
-    yield "for", spell(request["duration"])
+    held = request.get("held")
+    if held:
+        yield from _held(held)
+    else:
+        yield "scope", scope(request["scope"])
+        yield "for", spell(request["duration"])
     yield "reason", request["reason"]
     yield "task", request.get("task")
     yield "ticket", request.get("ticket")
@@ -61,6 +71,23 @@ def request_card(request: Any, now: datetime) -> Iterator[tuple[str, object]]:
         yield "vote", _vote(vote, now)
     yield "rule", request.get("rule")
     yield "grant", grant_of(request)
+
+
+def _held(held: Any) -> Iterator[tuple[str, object]]:
+    """The one statement that waits, all of it, and what is known about what it does."""
+    for number, line in enumerate(str(held["text"]).split("\n")):
+        yield "" if number else "statement", line
+    for number, value in enumerate(held.get("parameters") or (), 1):
+        yield f"${number}", "NULL" if value is None else value
+    yield "does", ", ".join(held.get("effects") or ())
+    yield "relations", ", ".join(held.get("touches") or ())
+    yield "masked", ", ".join("perhaps more" if m == "*" else m for m in held.get("masked") or ())
+    yield "large", "; ".join(held.get("large") or ())
+    yield "held for", held["why"]
+    yield (
+        "where",
+        f"{held['database']}, session {held['session']}, {held.get('note') or 'by itself'}",
+    )
 
 
 def needs(request: Any) -> str:
@@ -110,3 +137,21 @@ def grant_card(grant: Any, now: datetime) -> Iterator[tuple[str, object]]:
     else:
         yield "ends", when(grant["not_after"], now)
     yield "closed", ", ".join(grant.get("closed") or ())
+
+
+_THEN = {"end": "then the session ends", "hold": "then statements wait for approval", "warn": ""}
+
+
+def budget(one: Any, *, several: bool = False) -> str:
+    """A budget of a grant, and what of it is used: ``exports: 30 of 100 rows an hour``."""
+    used = ", ".join(
+        f"{limit['used']:,} of {limit['limit']:,} {_NOUNS.get(limit['measure'], limit['measure'])}"
+        for limit in one["limits"]
+    )
+    whose = f" ({one['grant']})" if several and one.get("grant") else ""
+    back = f"used up until {one['free_at']}" if one.get("free_at") else ""
+    then = back or _THEN.get(one["on_reaching"], "")
+    return f"{one['name']}{whose}: {used} an hour{'; ' * bool(then)}{then}: {one['reason']}"
+
+
+_NOUNS = {"sensitive": "sensitive values"}

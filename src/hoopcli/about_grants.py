@@ -49,4 +49,4 @@ def _ask_for_grant(client: Client, target: str, missing: ApiError) -> None:
 def _pending(client: Client, target: str) -> Any:
     """A request for it that waits already, so that nobody is asked twice for the same thing."""
     mine = client.get("/v1/requests", mine=True, state="pending")
-    return next((one for one in mine if one["target"] == target), None)
+    return next((one for one in mine if one["target"] == target and not one.get("held")), None)

@@ -69,6 +69,7 @@ SECTIONS = (
             Entry("verify", "Whether a recording is whole and unchanged."),
             Entry("kill", "End a session that is running."),
             Entry("policy", "Check rules, try them, ask why a statement was refused."),
+            Entry("who-can", "Who may reach a table or a column, masked or not.", "who_can"),
             Entry("review", "Keep or give back, with your own usage as the evidence."),
         ),
     ),
@@ -131,10 +132,6 @@ def run(arguments: list[str]) -> int:
 
         print("\n".join(completing.complete(rest)))
         return Exit.DONE
-    if first == "connect":
-        from hoopcli import quick
-
-        quick.connect(rest)  # does not come back where nothing is out of the ordinary
     if first.startswith("-"):
         usage(f"no such option: {first}", "Options come after the command; see:  hoop --help")
     return invoke(first, rest)

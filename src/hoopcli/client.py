@@ -2,7 +2,7 @@
 
 The socket is the agent's own, or the near end of a channel to one elsewhere (``tunnels``).
 
-httpx is imported with the first request, so that a command's ``--help`` does not pay for it.
+What speaks HTTP is imported with the first request, so that ``--help`` does not pay for it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,18 @@ import os
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from hoopcli import answering
 from hoopcli.errors import AgentUnreachable, ApiError, Failure
 from hoopcore import versions
 
 if TYPE_CHECKING:
-    import httpx
+    from hoopcli.speaking import Answer, Conversation
+
+# Bytes of an answer.  The longest list that an agent gives has some thousands of entries, of a
+# kilobyte each; a recording may have a gigabyte, and is held in memory as a whole.
+LARGEST = 64 << 20
+LARGEST_RAW = 4 << 30
 
 
 class Session(Protocol):
@@ -59,7 +63,7 @@ class Client:
         self.session: Any = session
         self._session = session
         self._timeout = timeout  # seconds for connecting, and between two reads
-        self._http: httpx.Client | None = None
+        self._http: Conversation | None = None
 
     def __enter__(self) -> Client:
         return self
@@ -97,17 +101,17 @@ class Client:
 
     def get(self, path: str, **params: object) -> Any:
         """Parameters that are None, False or empty are left out; True is sent as 1."""
-        return _value(self._send("GET", path, params=params))
+        return _value(self._send("GET", path, params=params), path)
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        return _value(self._send("POST", path, body=body or {}))
+        return _value(self._send("POST", path, body=body or {}), path)
 
     def delete(self, path: str) -> Any:
-        return _value(self._send("DELETE", path))
+        return _value(self._send("DELETE", path), path)
 
     def raw(self, path: str) -> bytes:
         """The bytes of an answer that is not JSON."""
-        return self._send("GET", path).content
+        return self._send("GET", path, largest=LARGEST_RAW).body
 
     def _send(
         self,
@@ -115,36 +119,58 @@ class Client:
         path: str,
         params: dict[str, object] | None = None,
         body: dict[str, Any] | None = None,
-    ) -> httpx.Response:
-        import httpx
-
+        largest: int = 0,
+    ) -> Answer:
         query = {k: "1" if v is True else str(v) for k, v in (params or {}).items() if v}
-        headers = {
-            "Authorization": f"Bearer {self._session.token()}",
-            versions.HEADER: str(versions.ours()),
-        }
+        target = f"{path}?{urlencode(query)}" if query else path
+        content = None if body is None else json.dumps(body).encode()
+        asked = (method, target, content, largest or LARGEST)
+        answer = self._answered(path, self._headers(), *asked)
+        if answer.status == 401 and self._forgotten():
+            answer = self._answered(path, self._headers(), *asked)
+        _check_version(answer)
+        if not 200 <= answer.status < 300:
+            raise _refusal(answer, path)
+        return answer
+
+    def _answered(
+        self,
+        path: str,
+        headers: dict[str, str],
+        method: str,
+        target: str,
+        content: bytes | None,
+        largest: int,
+    ) -> Answer:
+        """Whatever it answers; a Failure where it does not."""
+        from hoopcli import speaking
+
         try:
-            answer = self._open().request(
-                method,
-                path,
-                params=query,
-                json=body,
-                headers=headers,
-                extensions={"trace": answering.only(self.owner(), self._session.socket)},
-            )
-        except httpx.TimeoutException as error:
+            return self._open().ask(method, target, headers, content, largest)
+        except speaking.Frozen as error:
+            said = f"the agent at {self._where()} is there, but it does not answer at all"
+            hint = "It is stopped or hangs. Whoever runs it ends it and starts it:  hoop-agent run"
+            raise AgentUnreachable(said, hint) from error
+        except TimeoutError as error:
             raise AgentUnreachable(
                 f"the agent at {self._where()} did not answer in {self._timeout:g} seconds"
             ) from error
-        except httpx.TransportError as error:
+        except speaking.TooLarge as error:
+            raise Failure(f"the agent's answer to {path} has no end") from error
+        except (OSError, speaking.Broken) as error:
             if self.is_remote:
                 said = f"the agent at {self._where()} does not answer"
                 raise AgentUnreachable(said, "") from error
             raise AgentUnreachable(_unreachable(self._session.socket, error)) from error
-        _check_version(answer)
-        if not answer.is_success:
-            raise _refusal(answer)
-        return answer
+
+    def _headers(self) -> dict[str, str]:
+        token = self._session.token()
+        return {"Authorization": f"Bearer {token}", versions.HEADER: str(versions.ours())}
+
+    def _forgotten(self) -> bool:
+        """Whether the token was one at hand, and there may be another; then nothing was done."""
+        forget = getattr(self._session, "forget", None)
+        return forget is not None and bool(forget())
 
     def owner(self) -> int | None:
         """Whose process must be at the other end: the agent's, or a tunnel of our own."""
@@ -154,17 +180,12 @@ class Client:
     def _where(self) -> object:
         return self.session.place.name if self.is_remote else self._session.socket
 
-    def _open(self) -> httpx.Client:
+    def _open(self) -> Conversation:
         if self._http is None:
-            import httpx
+            from hoopcli.speaking import Conversation
 
-            # Proxies and certificates of the environment have no say on a unix socket.
-            transport = httpx.HTTPTransport(uds=str(self._session.socket), trust_env=False)
-            self._http = httpx.Client(
-                transport=transport,
-                base_url="http://agent",
-                timeout=self._timeout,
-                trust_env=False,
+            self._http = Conversation(
+                self._session.socket, self.owner(), self._timeout, looks=not self.is_remote
             )
         return self._http
 
@@ -174,10 +195,10 @@ def path(*parts: str) -> str:
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 
-def _check_version(answer: httpx.Response) -> None:
+def _check_version(answer: Answer) -> None:
     """Failure where the agent's API and ours have no version in common."""
-    said = answer.headers.get(versions.HEADER)
-    if said is None and not answer.is_success:
+    said = answer.headers.get(versions.HEADER.lower())
+    if said is None and not 200 <= answer.status < 300:
         return  # an error on the way: it says nothing of who speaks what
     spoken = versions.Speaks.read(said)
     problem = versions.apart(versions.ours(), spoken)
@@ -189,32 +210,38 @@ def _unreachable(socket: Path, error: Exception) -> str:
     """Why nobody answers, in the words of the operating system."""
     if not socket.exists():
         return f"there is no agent at {socket}"
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__cause__ or cause.__context__
-    said = (cause.strerror if isinstance(cause, OSError) else None) or str(error)
+    said = error.strerror if isinstance(error, OSError) else None
     return f"could not reach the agent at {socket}: {said or 'it closed the connection'}"
 
 
-def _value(answer: httpx.Response) -> Any:
-    if not answer.content:
+def _value(answer: Answer, path: str) -> Any:
+    if not answer.body:
         return {}
     try:
-        return answer.json()
-    except ValueError as error:
-        raise Failure(f"the agent's answer to {answer.url.path} is not JSON") from error
+        return json.loads(answer.body)
+    except (ValueError, RecursionError) as error:
+        raise Failure(f"the agent's answer to {path} is not JSON") from error
 
 
-def _refusal(answer: httpx.Response) -> ApiError:
+def _refusal(answer: Answer, path: str) -> ApiError:
     """The agent's error; a body of another form (a proxy's, a framework's) is told as it is."""
     body: Any = None
-    with contextlib.suppress(ValueError):
-        body = answer.json()
+    with contextlib.suppress(ValueError, RecursionError):
+        body = json.loads(answer.body)
     if isinstance(body, dict) and isinstance(body.get("message"), str):
         error, hint = str(body.get("error") or ""), str(body.get("hint") or "")
-        return ApiError(answer.status_code, error, body["message"], hint)
+        return ApiError(answer.status, error, body["message"], hint)
     if isinstance(body, dict) and "detail" in body:
         detail = body["detail"] if isinstance(body["detail"], str) else json.dumps(body["detail"])
-        return ApiError(answer.status_code, "", f"the agent refused this: {detail}")
-    said = f"the agent answered {answer.status_code} {answer.reason_phrase} to {answer.url.path}"
-    return ApiError(answer.status_code, "", said)
+        return ApiError(answer.status, "", f"the agent refused this: {detail}")
+    said = f"the agent answered {answer.status} {_phrase(answer.status)} to {path}"
+    return ApiError(answer.status, "", said)
+
+
+def _phrase(status: int) -> str:
+    from http import HTTPStatus
+
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "(no status of HTTP)"

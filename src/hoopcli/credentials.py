@@ -88,6 +88,8 @@ class Vault(Protocol):
     def load(self, name: str) -> str | None: ...
     def save(self, name: str, text: str) -> None: ...
     def delete(self, name: str) -> None: ...
+    def file(self, name: str) -> Path | None:
+        """Where the text is, if that is a file."""
 
 
 def choose() -> Vault:
@@ -155,6 +157,9 @@ class KeyringVault:
 
         with self._told(), contextlib.suppress(PasswordDeleteError):
             self._backend.delete_password(SERVICE, name)
+
+    def file(self, name: str) -> Path | None:
+        return None
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -228,7 +233,7 @@ class PlainVault:
         self._folder = folder
 
     def load(self, name: str) -> str | None:
-        path = self._path(name)
+        path = self.file(name)
         try:
             seen = path.stat()
             if seen.st_uid != os.geteuid() or seen.st_mode & 0o077:
@@ -242,12 +247,12 @@ class PlainVault:
     def save(self, name: str, text: str) -> None:
         if Credentials.from_text(text).refresh_token:
             raise Failure("a refresh token is never kept in plain text")
-        write_private(self._path(name), text.encode())
+        write_private(self.file(name), text.encode())
 
     def delete(self, name: str) -> None:
-        self._path(name).unlink(missing_ok=True)
+        self.file(name).unlink(missing_ok=True)
 
-    def _path(self, name: str) -> Path:
+    def file(self, name: str) -> Path:
         return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
 
 
@@ -268,7 +273,7 @@ class FileVault:
         self._secret(new=True)
 
     def load(self, name: str) -> str | None:
-        path = self._path(name)
+        path = self.file(name)
         try:
             sealed = path.read_bytes()
         except FileNotFoundError:
@@ -278,12 +283,12 @@ class FileVault:
         return _opened(sealed, self._secret(new=False), name, path)
 
     def save(self, name: str, text: str) -> None:
-        write_private(self._path(name), _sealed(text, self._secret(new=True), name))
+        write_private(self.file(name), _sealed(text, self._secret(new=True), name))
 
     def delete(self, name: str) -> None:
-        self._path(name).unlink(missing_ok=True)
+        self.file(name).unlink(missing_ok=True)
 
-    def _path(self, name: str) -> Path:
+    def file(self, name: str) -> Path:
         return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.sealed"
 
     def _secret(self, *, new: bool) -> bytes:

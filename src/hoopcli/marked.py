@@ -6,10 +6,9 @@ nothing, and taking our part out gives back the file as it was.
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 
+from hoopcli import whole_files
 from hoopcli.errors import Failure
 
 BEGIN = b"# >>> hoop: written by `hoop config`, changes in here are lost >>>\n"
@@ -26,6 +25,12 @@ def outside(content: bytes) -> bytes:
     if BEGIN.rstrip() in found or END.rstrip() in found:
         raise ValueError("hoop's part of it was changed by something else (its line ends?)")
     return found
+
+
+def inside(content: bytes) -> bytes:
+    """Our part of the file; nothing where there is none."""
+    outside(content)
+    return content.partition(BEGIN)[2].partition(END)[0]
 
 
 def inserted(content: bytes, part: bytes, *, on_top: bool) -> bytes:
@@ -60,24 +65,6 @@ def write(path: Path, part: bytes | None, *, on_top: bool = False) -> bool:
         raise Failure(f"{path}: {problem}", "Put it right by hand, and try again.") from problem
     if after == before:
         return False
-    _replace(path, after, mode)
-    return True
-
-
-def _replace(path: Path, content: bytes, mode: int) -> None:
-    """The whole file or none of it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.chmod(mode)
-        draft.replace(path)
-    except BaseException as problem:
-        draft.unlink(missing_ok=True)
-        if isinstance(problem, OSError) and problem.filename is None:  # a full disk names none
-            problem.filename = str(path)
-        raise
+    whole_files.replace(path, after, mode)
+    return True

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from hoopcli import about_grants
 from hoopcli.client import Client, path
-from hoopcli.errors import AgentUnreachable, ApiError, Exit, Failure, fail
+from hoopcli.errors import AgentUnreachable, ApiError, Exit, Failure, fail, say
 from hoopcli.view import clean
 
 if TYPE_CHECKING:
@@ -75,28 +75,50 @@ def opened(
     from hoopcli.tunnels import calls
 
     told = about_grants.endpoint(client, target, database, "ssh")
-    held = calls.hold("open", **_what(client, told), via=via)
+    what = _what(client, told)
+    held = client.session.through(lambda word: calls.hold("open", **what, via=via, passphrase=word))
     return Opened(client, {**told, **held.answer}, held)
 
 
 def kept(client: Client, target: str, database: str | None, *, new_port: bool) -> dict[str, Any]:
     """An address that stays, at an agent here or elsewhere; opened now if it is not open."""
-    from hoopcli.tunnels import calls
 
     told = about_grants.endpoint(client, target, database, "ssh")
     what = _what(client, told)
     if database is None:
         what["database"] = ""  # what it was before, or else the target's first
     what["first"] = told["database"]
-    return {**told, **_named(calls.call("keep", **what, new_port=new_port))}
+    before = _port_of(client, target) if new_port else None
+    made = {**told, **_kept(client, what, new_port=new_port)}
+    if before is not None:
+        from hoopcli import pg_service
+
+        for changed in pg_service.moved(before, made):
+            say(f"{changed} leads to the new port.")
+    return made
+
+
+def _port_of(client: Client, target: str) -> int | None:
+    """The port that the target's address has had."""
+    from hoopcli.tunnels import records
+
+    agent = client.session.place.name
+    found = [one.port for one in records.remembered() if (one.agent, one.target) == (agent, target)]
+    return found[0] if found else None
 
 
 def address(client: Client, target: Mapping[str, Any]) -> dict[str, Any]:
     """The address that stays of a target as the agent lists it; there may be no grant yet."""
-    from hoopcli.tunnels import calls
 
     what = _what(client, {"target": target["name"], "database": ""})
-    return _named(calls.call("keep", **what, first=target["databases"][0]))
+    return _kept(client, what, first=target["databases"][0])
+
+
+def _kept(client: Client, what: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    from hoopcli.tunnels import calls
+
+    asked = client.session.through(lambda word: calls.call("keep", **what, **more, passphrase=word))
+    return _named(asked)
 
 
 def _named(address: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,7 +134,6 @@ def _named(address: Mapping[str, Any]) -> dict[str, Any]:
 def _what(client: Client, told: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "agent": client.session.place.name,
-        "passphrase": client.session.passphrase,
         "target": told["target"],
         "database": told["database"],
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +22,20 @@ _TARGET = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")  # as the agent's configurati
 OutputOption = Annotated[
     Output,
     typer.Option("-o", "--output", help="What to print on stdout.", metavar="table|json|names"),
+]
+
+# For ``evidence.gather``, which tells the one from the other.
+EvidenceArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A session, or a recording's file.",
+        metavar="SESSION|FILE",
+        autocompletion=completion_values.sessions,
+    ),
+]
+
+KeyOption = Annotated[
+    Path | None, typer.Option(help="The agent's public key, for a file.", metavar="FILE")
 ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,33 @@ def write(tunnels: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Pa
     if pass_file().exists() and pass_file().stat().st_mode & 0o077:
         pass_file().chmod(0o600)
     return [path for path, part in parts.items() if marked.write(path, part)]
+
+
+def moved(port: int, now: Mapping[str, Any]) -> list[Path]:
+    """What we wrote of the address that had this port leads to where it is now.
+
+    Returns the files that were changed: none where it was never written.
+    """
+    (password,) = passwords([now]).splitlines()
+    old = f"{now['host']}:{port}:"
+    return [
+        *_rewritten(service_file(), lambda line: _with_port(line, port, now)),
+        *_rewritten(pass_file(), lambda line: password if line.startswith(old) else line),
+    ]
+
+
+def _with_port(line: str, port: int, now: Mapping[str, Any]) -> str:
+    # Our services are all of one folder of sockets, in which a port is one address.
+    return f"port={now['port']}" if line == f"port={port}" else line
+
+
+def _rewritten(path: Path, line: Callable[[str], str]) -> list[Path]:
+    try:
+        ours = marked.inside(path.read_bytes()).decode()
+    except (OSError, ValueError):
+        return []  # there is none, or it is not as we left it: ``hoop config`` says so
+    after = "".join(f"{line(one)}\n" for one in ours.splitlines())
+    return [path] if ours and marked.write(path, after.encode()) else []
 
 
 def remove() -> list[Path]:

@@ -90,6 +90,8 @@ def recorded(events: Iterable[Known], number: int) -> dict[str, Any] | None:
                     "effects": list(event.effects),
                     "relations": list(event.touches),
                     "unread": event.unread,
+                    "hold": event.hold,
+                    "approved": list(event.approved),
                     "outcome": "",
                 }
         elif isinstance(event, Finished) and found is not None and event.seq == number:
@@ -107,6 +109,8 @@ def past(told: dict[str, Any]) -> list[tuple[str, object]]:
     return [
         ("verdict", verdict),
         ("reason", told["reason"]),
+        ("held as", told["hold"]),
+        ("approved", ", ".join(told["approved"])),
         ("statement", told["text"]),
         ("parameters", told["parameters"]),
         ("seen", told["tag"]),

@@ -14,13 +14,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hoopcli import whole_files
 from hoopcli.errors import AgentUnreachable, Exit, Failure, NotSignedIn
 
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
@@ -203,19 +203,7 @@ def sign_out_of(name: str) -> None:
 def write_private(path: Path, content: bytes) -> None:
     """The whole file or none of it, 0600 in a folder that is ours alone."""
     own_folder(path.parent)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException as problem:
-        draft.unlink(missing_ok=True)
-        if isinstance(problem, OSError) and problem.filename is None:  # a full disk names none
-            problem.filename = str(path)
-        raise
+    whole_files.replace(path, content)
 
 
 def own_folder(folder: Path) -> None:

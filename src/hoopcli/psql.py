@@ -6,15 +6,15 @@ and its exit status is hoop's.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # signal's own C half, which has no stub
 import os
 import pwd
-import shutil
-import signal
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
 
-from hoopcli.errors import fail
+TYPE_CHECKING = False  # ``quick`` comes by here, and waits for nothing that it does not need
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, NoReturn
 
 # What a person has set for how psql looks and reads, and what cannot lead it elsewhere.  Every
 # other PG* variable is dropped: a host, a service, a certificate, options and a password file
@@ -38,11 +38,23 @@ def program(environ: Mapping[str, str]) -> str | None:
     """
     named = environ.get("HOOP_PSQL")
     if not named:
-        return shutil.which("psql", path=environ.get("PATH"))
-    found = shutil.which(named, path=environ.get("PATH"))
+        return _found("psql", environ.get("PATH", os.defpath))
+    found = _found(named, environ.get("PATH", os.defpath))
     if found is None:
+        from hoopcli.errors import fail
+
         fail(f"HOOP_PSQL names {named}, which is no program that can be started.")
     return found
+
+
+def _found(name: str, path: str) -> str | None:
+    """What ``shutil.which`` finds, without its archives."""
+    folders = [""] if os.path.dirname(name) else path.split(os.pathsep)
+    for folder in folders:
+        candidate = os.path.join(folder, name)
+        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+            return candidate
+    return None
 
 
 def environment(
@@ -87,11 +99,13 @@ def become(psql: str, arguments: Sequence[str], environ: Mapping[str, str]) -> N
         if stream is not None:
             stream.flush()
     # Python ignores these, and what is ignored stays so in the program that comes next.
-    ignored = (signal.SIGPIPE, signal.SIGXFSZ)
-    before = [signal.signal(number, signal.SIG_DFL) for number in ignored]
+    ignored = (_signal.SIGPIPE, _signal.SIGXFSZ)
+    before = [_signal.signal(number, _signal.SIG_DFL) for number in ignored]
     try:
         os.execve(psql, ["psql", *arguments], dict(environ))  # noqa: S606 - no shell is wanted
     except OSError as error:
         for number, handler in zip(ignored, before, strict=True):
-            signal.signal(number, handler)
+            _signal.signal(number, handler)
+        from hoopcli.errors import fail
+
         fail(f"could not start {psql}: {error.strerror}")

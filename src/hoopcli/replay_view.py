@@ -24,6 +24,7 @@ from hoopcore.recording import (
     Known,
     Notice,
     Other,
+    Policy,
     Said,
 )
 
@@ -177,6 +178,9 @@ class Timeline:
                 return self._row(event, f"→ {event.seq}", text, self._paint.quiet)
             case Notice():
                 return self._row(event, "hoop", event.text, self._paint.quiet)
+            case Policy():
+                text = f"from here on policy version {event.version[:12]} is in force"
+                return self._row(event, "hoop", text, self._paint.quiet)
             case Fatal():
                 text = f"the target ended the connection with SQLSTATE {event.code}"
                 return self._row(event, "target", text, self._paint.bad)
@@ -189,7 +193,10 @@ class Timeline:
 
     def _said(self, said: Said) -> list[str]:
         refused = said.verdict != "allow"
-        word = "refused" if refused else "prepare" if said.prepared else said.kind
+        held = said.verdict == "hold"
+        word = (
+            "held" if held else "refused" if refused else "prepare" if said.prepared else said.kind
+        )
         paint = self._paint.bad if refused else self._paint.good
         mark = f"{'run' if word == 'run' else 'says' if word == 'text' else word} {said.seq}"
         lines = self._row(said, mark, self._prepared.text(said), paint)
@@ -199,8 +206,11 @@ class Timeline:
         if said.parameters:
             lines += self._more(f"with {parameters(said)}")
         if refused:
-            rule = f'refused by rule "{said.rule}"' if said.rule else "refused"
+            rule = f'{word} by rule "{said.rule}"' if said.rule else word
             lines += self._more(f"{rule}: {said.reason}" if said.reason else rule)
+        if said.hold:
+            by = f", approved by {', '.join(said.approved)}" if said.approved else ""
+            lines += self._more(f"{'it waits for' if held else 'it waited for'} {said.hold}{by}")
         if said.unread:
             lines += self._more(f"it could not be read: {said.unread}")
         return lines
@@ -303,7 +313,8 @@ def script(events: Iterable[Known], first: int = 0) -> Iterator[str]:
 def _statement(said: Said, text: str) -> Iterator[str]:
     when = f"{rfc3339(said.at)} {said.seq}"
     if said.verdict != "allow":
-        yield from _comment(f"{when}: REFUSED by rule {said.rule}: {said.reason}")
+        word = "HELD" if said.verdict == "hold" else "REFUSED"
+        yield from _comment(f"{when}: {word} by rule {said.rule}: {said.reason}")
         yield from _comment(text)
         return
     what = "prepared" if said.prepared else f"run of {said.origin}" if said.kind == "run" else ""

@@ -2,7 +2,7 @@
 
 The files are read here, what they mean is the core's (``hoopcore.policy``).
 
-Order: the files, checking them, trying them.
+Order: the files, checking them, trying them, who may reach something by them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from hoopcli.view import clean
 if TYPE_CHECKING:
     from hoopcore.model import Scope, Time
     from hoopcore.policy import Facts, Place, Surroundings
+    from hoopcore.reach import Offer
+    from hoopcore.reach import Place as ReachPlace
 
 RULES = "rules.toml"
 
@@ -93,7 +95,6 @@ def remarks(text: str, around: Surroundings) -> list[Remark]:
         return [Remark("error", p.line, p.rule, p.key, p.message) for p in problems]
     policy = Policy(found.rules, found.budgets, found.impositions)
     told = [(one.rule, one.key, one.message) for one in doubts(policy, around)]
-    told += [(name, "", said) for _, _, name, said in found.not_in_force()]
     paths: dict[str, tuple[str, int]] = {}
     for kind, index, entry in _entries(text):
         paths[entry["name"]] = (kind, index)
@@ -227,4 +228,53 @@ def tried(rules: str, asked: Asked, around: Surroundings, text: bytes, now: Time
         "at": rfc3339(now),
         "budgets": [budget.name for budget in bound.budgets],
         "imposed": for_startup(facts.imposed, {}),
+    }
+
+
+# --- who may reach something ----------------------------------------------------------------------
+
+
+def reached(folder: Path, place: ReachPlace, target: str | None) -> dict[str, Any]:
+    """Who may ask for what reaches it, by the files alone: groups, since nobody knows the people.
+
+    A usage error where there is no such target; Failure where a file is wrong.
+    """
+    from hoopcore.masking import Masking
+    from hoopcore.places import ConfigError
+    from hoopcore.policy import Policy
+    from hoopcore.reach import facts_in, member_of, offers_in, reach
+
+    known = around(folder)
+    if target is not None and target not in (known.places or {}):
+        have = ", ".join(sorted(known.places or ())) or "none"
+        usage(f'targets.toml has no target "{clean(target)}"', f"It has: {have}")
+    try:
+        policy = Policy.load(rules_in(folder))
+        masking = Masking.load(_text(folder / "masks.toml") or "")
+        offers = offers_in(_text(folder / "roles.toml") or "")
+    except (ConfigError, ValueError) as problem:
+        fail(f"{clean(folder)}: {clean(problem)}", "All that is wrong:  hoop-agent check")
+    ways = []
+    for name, one in sorted((known.places or {}).items()):
+        for offer in offers:
+            if target not in (None, name) or not offer.covers(name):
+                continue
+            for group in sorted(offer.groups):
+                roles = known.roles_of(frozenset({group})) or frozenset()
+                facts = facts_in(one.target, offer.scope, member_of(group), roles)
+                answer = reach(place, facts, policy, masking)
+                if answer is not None:
+                    ways.append({"target": name, "way": "offer", **_offer(offer, group), **answer})
+    return {"place": str(place), "ways": ways, "detectors": list(masking.detectors)}
+
+
+def _offer(offer: Offer, group: str) -> dict[str, Any]:
+    return {
+        "role": offer.role,
+        "database_role": offer.database_role,
+        "votes": offer.votes,
+        "approvers": sorted(offer.approvers),
+        "group": group,
+        "people": [],
+        "alone": False,
     }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from hoopcli import view
+from hoopcli import about, view
 from hoopcli.errors import say
 from hoopcli.view import Output
 
@@ -58,6 +58,20 @@ def show_one(
         out(view.clean(name(value)))
     else:
         out(view.card(pairs(value), width()))
+
+
+def show_request(output: Output, request: Any) -> None:
+    """A request as the agent tells it."""
+    show_one(output, request, pairs=lambda one: about.request_card(one, now()), name=_id)
+
+
+def show_grant(output: Output, grant: Any) -> None:
+    """A grant as the agent tells it."""
+    show_one(output, grant, pairs=lambda one: about.grant_card(one, now()), name=_id)
+
+
+def _id(value: Any) -> object:
+    return value["id"]
 
 
 def talks() -> bool:

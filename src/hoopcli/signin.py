@@ -4,24 +4,31 @@
 the provider gives a new ID token for the refresh token, and the agent a new agent token for that,
 over SSH and for a fresh key.  One ``hoop`` at a time does so; the others find it done.
 
+What every command needs is the token alone, and it may be at hand (``at_hand``) without the vault.
+
 The token before the last goes on until the next renewal: a command that is under way may still be
 using it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from hoopcli import at_hand, profile
 from hoopcli.errors import AgentUnreachable, Failure, NotSignedIn
 from hoopcli.profile import Pin, Place, check, locate, pin_of, wanted
 
 if TYPE_CHECKING:
     from hoopcli.credentials import Credentials, Vault
     from hoopcli.door import Exchanged
+
+T = TypeVar("T")
 
 # A token is renewed when less than this is left of it, or less than a fifth of its life.
 NEAR_ITS_END = 300.0
@@ -63,7 +70,9 @@ class Session:
         if self._near is None:
             from hoopcli.tunnels import calls
 
-            told = calls.call("reach", agent=self.place.name, passphrase=self.passphrase)
+            told = self.through(
+                lambda word: calls.call("reach", agent=self.place.name, passphrase=word)
+            )
             self._near = Path(told["api"])
         return self._near
 
@@ -73,8 +82,20 @@ class Session:
         self.credentials()
         return str(getattr(self.vault, "_passphrase", ""))
 
+    def through(self, ask: Callable[[str], T]) -> T:
+        """What the process that holds the tunnels answers, who is told the passphrase if need be.
+
+        It may know it since an earlier call; then, with a token at hand, nobody is asked for it.
+        """
+        if self._credentials is None and self._token_at_hand():
+            with contextlib.suppress(NotSignedIn):
+                return ask("")
+        return ask(self.passphrase)
+
     def token(self) -> str:
         """A bearer token that holds now; NotSignedIn where there is none to be had."""
+        if self._credentials is None and (token := self._token_at_hand()):
+            return token
         kept = self.credentials()
         if holds(kept):
             return kept.token
@@ -88,7 +109,13 @@ class Session:
         """What is kept of the sign-in, as it is."""
         if self._credentials is None:
             self._credentials = self._load()
+            self._keep_at_hand()
         return self._credentials
+
+    def forget(self) -> bool:
+        """The agent does not know the token.  Whether another may be had, since it was at hand."""
+        at_hand.drop(labels(self.place.name))
+        return self._credentials is None
 
     @property
     def vault(self) -> Vault:
@@ -100,6 +127,31 @@ class Session:
             self._vault = _vaults.get(kind) or credentials.reopen(kind)
             _vaults[kind] = self._vault
         return self._vault
+
+    def _token_at_hand(self) -> str:
+        """A token that holds, without opening the vault; empty where there is none at hand."""
+        kept = at_hand.find(self._label())
+        is_ours = kept is not None and kept.name == self.place.name
+        return kept.token if kept is not None and is_ours else ""
+
+    def _keep_at_hand(self) -> None:
+        """The token alone, until it is due to be renewed; nothing of a keyring, which has a lock
+        of its own that people rely on.
+        """
+        kept, place, file = self._credentials, self.place, self.vault.file(self.pin.host_key)
+        is_far = place.api is None
+        if kept is None or file is None or (place.owner is None) != is_far or not place.port:
+            return  # in a keyring, or at an agent that is nowhere or in a folder of others' too
+        files = [file, profile.home() / "profile.toml"]
+        files += [] if is_far else [Path(place.name) / "agent.json"]
+        owner, api = (-1, "") if place.owner is None else (place.owner, str(place.api))
+        held = at_hand.Kept(place.name, api, owner, kept.token, kept.expires - margin(kept))
+        at_hand.keep(self._label(), held, [str(one) for one in files])
+
+    def _label(self) -> str:
+        """What it is kept under: nothing where this agent is the only one, and needs no name."""
+        alone = not os.environ.get("HOOP_AGENT") and profile.agents() == [self.place.name]
+        return "" if alone else self.place.name
 
     def _load(self) -> Credentials:
         from hoopcli.credentials import Credentials
@@ -122,6 +174,7 @@ class Session:
                 return kept
             try:
                 self._credentials = renew(self.place, self.pin, self.vault, kept)
+                self._keep_at_hand()
             except Failure as problem:
                 if time.time() < kept.expires:
                     return kept
@@ -210,8 +263,17 @@ def made(exchanged: Exchanged, key: str) -> Credentials:
 
 def holds(kept: Credentials) -> bool:
     """Whether the token is good, and for long enough not to end under a command."""
-    margin = min(NEAR_ITS_END, (kept.expires - kept.issued) / 5)
-    return time.time() < kept.expires - margin
+    return time.time() < kept.expires - margin(kept)
+
+
+def margin(kept: Credentials) -> float:
+    """How many seconds before its end a token is renewed."""
+    return min(NEAR_ITS_END, (kept.expires - kept.issued) / 5)
+
+
+def labels(name: str) -> tuple[str, str]:
+    """Under which a token of that agent may be at hand."""
+    return "", name
 
 
 def _sign_in(agent: str | None) -> str:

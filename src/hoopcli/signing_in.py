@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hoopcli import asking
+from hoopcli import asking, at_hand
 from hoopcli.errors import Exit, Failure, NotSignedIn, say
 from hoopcli.profile import (
     Pin,
@@ -26,6 +26,7 @@ from hoopcli.profile import (
     sign_out_of,
     wanted,
 )
+from hoopcli.signin import labels
 
 if TYPE_CHECKING:
     from hoopcli.credentials import Credentials, Vault
@@ -66,6 +67,7 @@ def sign_in(
         exchanged = made(door.exchange(place, host_key, key, tokens.id_token, kind=kind), key)
         kept = replace(exchanged, refresh_token=tokens.refresh_token)
         before = _earlier(place.name, vault)
+        at_hand.drop(labels(place.name))
         try:
             vault.save(host_key, kept.to_text())
             remember(place.name, pin)
@@ -114,6 +116,7 @@ def sign_out(agent: str | None) -> list[str]:
             said = f"not signed out: {problem.message}"
             hint = "Try again; or sign in anew first:  hoop login --force"
             raise Failure(said, hint, Exit.NOT_SIGNED_IN) from problem
+        at_hand.drop(labels(name))
         vault.delete(pin.host_key)
         sign_out_of(name)
     if text is None:

@@ -107,6 +107,8 @@ def _obstacles(target: Any) -> Iterator[tuple[str, object]]:
     verdicts = {"refuse": "refused", "hold": "held", "allow": "allowed"}
     for rule in target.get("rules") or ():
         yield verdicts.get(rule["verdict"], rule["verdict"]), f"{rule['name']}: {rule['reason']}"
+    for budget in target.get("budgets") or ():
+        yield "budget", about.budget(budget, several=len(target.get("grants") or ()) > 1)
     if target.get("pooler") == "transaction":
         words = "behind a pooler: session SET, temporary tables, PREPARE and LISTEN are refused"
         yield "refused", words

@@ -177,6 +177,14 @@ _REASONS: Final[Mapping[str, str]] = {
     "mask-ddl": "definitions over relations with masked columns are refused while masks apply",
 }
 
+# What may be typed instead.
+HINTS: Final[Mapping[str, str]] = {
+    "mask-copy-out": "SELECT gives the rows, masked.",
+    "mask-copies": "SELECT shows the values, masked, where they are.",
+    "mask-call": "Leave out the function, or these relations.",
+    "mask-ddl": "Whoever keeps the agent's masks.toml says what is masked.",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:
@@ -274,10 +282,6 @@ class Bound:
         found = any(self._near(statement) for statement in statements)
         self._covers[id(statements)] = (statements, found)
         return found
-
-    def copies_masked(self, reading: Reading) -> bool:
-        """Whether it would carry values of a masked relation, perhaps, to an unmasked place."""
-        return any(s.copies and self._near(s) for s in reading.statements)
 
     def refusal(self, reading: Reading) -> tuple[str, str] | None:
         """The rule under which this may not run while masks apply, and its reason."""

@@ -228,8 +228,28 @@ class ApprovalRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """One statement that waits for an approval, as whoever decides sees it.
+
+    Masked values are left out of text and parameters as they are out of recordings.
+    """
+
+    session: str
+    seq: int  # of the statement in that session
+    database: str
+    text: str
+    why: str  # the rule's own reason
+    parameters: tuple[str | None, ...] = ()
+    effects: tuple[str, ...] = ()
+    touches: tuple[str, ...] = ()  # schema.table:verb; * where the text names no schema
+    masked: tuple[str, ...] = ()  # relations among them with masked columns; *: it may be any
+    large: tuple[str, ...] = ()  # relations among them with many rows, and how many, about
+    note: str = ""  # what else is worth knowing, in words
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """A principal asks for a grant."""
+    """A principal asks for a grant; or, with ``held``, for one statement to be let through."""
 
     id: str
     requester: str  # Principal.id
@@ -246,6 +266,7 @@ class Request:
     ticket: str = ""
     priority: Priority = Priority.NORMAL
     key: str = ""  # idempotency key, unique per requester
+    held: Held | None = None  # then there is no scope, no duration, and there will be no grant
 
 
 class Answer(StrEnum):

@@ -6,7 +6,7 @@ effect ``unknown``, which is refused unless a rule names it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -77,6 +77,16 @@ class Literal:
 
 
 @dataclass(frozen=True, slots=True)
+class Beneath:
+    """What views, rules, defaults and operators do that a statement uses and does not name."""
+
+    effects: frozenset[Effect] = frozenset()
+    touches: frozenset[Touch] = frozenset()
+    columns: frozenset[str] = frozenset()
+    unbounded: frozenset[Effect] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """What one statement does.  All names are folded as PostgreSQL folds them."""
 
@@ -96,6 +106,23 @@ class Statement:
     guises: bool = False  # may hold columns under other names: whole rows, aliases of columns
     modes: tuple[tuple[str, str], ...] = ()  # of a transaction: read_only on/off, chain on
     resets: frozenset[str] = frozenset()  # settings that go back to their default; "*": all
+    operators: frozenset[str] = frozenset()  # PostgreSQL's own; types of casts as "::type"
+    beneath: Beneath | None = None  # what only the catalog tells; None: nothing, or not known
+
+    @property
+    def in_full(self) -> Statement:
+        """The same with what is beneath it, as rules are to see it."""
+        beneath = self.beneath
+        if beneath is None:
+            return self
+        return replace(
+            self,
+            effects=self.effects | beneath.effects,
+            touches=self.touches | beneath.touches,
+            columns=self.columns | beneath.columns,
+            unbounded=self.unbounded | beneath.unbounded,
+            beneath=None,
+        )
 
     @property
     def relations(self) -> frozenset[Relation]:

@@ -47,7 +47,7 @@ class Side(Enum):
 # --- login: steps that a generator yields, and what the driver sends back in --------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Read:
     """Wants exactly ``size`` bytes of that side; the driver sends them back as ``bytes``."""
 
@@ -55,13 +55,13 @@ class Read:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Send:
     side: Side
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StartTLS:
     """TLS begins on that side.  Bytes already read behind this point are a ProtocolError.
 
@@ -72,7 +72,7 @@ class StartTLS:
     side: Side
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Identify:
     """The client says who it is.  The driver answers from memory, or raises LoginRefused.
 
@@ -84,7 +84,7 @@ class Identify:
     user: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Admit:
     """The client is proved and has named what it wants.
 
@@ -97,7 +97,7 @@ class Admit:
     application: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Connect:
     """Wants a connection to the target; the driver opens it, or raises LoginRefused.
 
@@ -107,10 +107,20 @@ class Connect:
     host: int = 0
 
 
-Step: TypeAlias = Read | Send | StartTLS | Identify | Admit | Connect
+@dataclass(frozen=True)
+class Aside:
+    """Wants what ``work`` returns, or the ProtocolError it raises.
+
+    It is slow and touches nothing that anybody else does, so the driver runs it beside its loop.
+    """
+
+    work: Callable[[], object]
 
 
-@dataclass(frozen=True, slots=True)
+Step: TypeAlias = Read | Send | StartTLS | Identify | Admit | Connect | Aside
+
+
+@dataclass(frozen=True)
 class Opened:
     """Both sides are logged in and idle.
 
@@ -129,7 +139,7 @@ class Opened:
     names: str = ""  # what ``Admission.names`` asked of the target, as it answered
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cancel:
     """The connection was a cancel request and ends here."""
 
@@ -137,7 +147,7 @@ class Cancel:
     secret: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Closed:
     """The connection ends here; what had to be said was said.  ``why`` is for the log."""
 
@@ -154,7 +164,7 @@ class AskKind(Enum):
     CALL = "call"  # a call by number (FunctionCall): cannot be read
 
 
-@dataclass(slots=True)
+@dataclass
 class Ask:
     """One unit of client intent that waits for exactly one ``forward`` or ``refuse``.
 
@@ -176,7 +186,7 @@ class Ask:
     detail: Any = None  # the stream's own
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Refusal:
     """Why an ask is refused, in words for the person whose client shows them."""
 
@@ -184,9 +194,10 @@ class Refusal:
     reason: str
     hint: str = ""
     session: str = ""
+    code: str = ""  # SQLSTATE where it is no 42501; the reason is then all that is said
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Finished:
     """What became of an ask, as the replies told: worth recording."""
 
@@ -199,7 +210,7 @@ class Finished:
     masked: dict[str, int] = field(default_factory=dict)  # kind of mask → values masked
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Copied:
     """Bytes that went through COPY for an ask (``Side.CLIENT``: towards the target)."""
 
@@ -208,7 +219,7 @@ class Copied:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fatal:
     """The target ended the connection with this SQLSTATE."""
 
@@ -218,7 +229,7 @@ class Fatal:
 Seen: TypeAlias = Finished | Copied | Fatal
 
 
-@dataclass(slots=True)
+@dataclass
 class Out:
     """What is to be done now.  Buffers are written once, never touched again."""
 
@@ -256,7 +267,7 @@ class Stream(Protocol):
 
     def from_target(self) -> Out: ...
 
-    def say(self, text: str) -> Out: ...
+    def say(self, text: str, hint: str = "") -> Out: ...
 
     def end(self, code: str, text: str) -> Out:
         """The last words to the client: a FATAL that its driver understands."""
@@ -274,6 +285,11 @@ class Stream(Protocol):
     @property
     def idle(self) -> bool:
         """Whether every ask has had its whole reply."""
+        ...
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether the target has been sent something, and its reply is not whole."""
         ...
 
     @property

@@ -11,10 +11,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-HEADER = "X-Hoop-Api"
-
-NEWEST = 2
-OLDEST = 1  # what the first release spoke, which said nothing of it
+from hoopcore.spoken import HEADER as HEADER
+from hoopcore.spoken import NEWEST as NEWEST
+from hoopcore.spoken import OLDEST as OLDEST
 
 _RANGE = re.compile(r"(\d{1,6})\.\.(\d{1,6})")
 

@@ -66,6 +66,12 @@ create function writes() returns int volatile language sql as 'insert into app.w
 create function wraps() returns int stable language plpgsql as 'begin return app.writes(); end';
 create function speak(text) returns text language sql as 'select set_config(''client_encoding'', $1, false)';
 create operator !!! (rightarg = anyelement, function = hidden);
+create view calling as select id, app.wraps() as w from app.pub;
+create view pubs as select id, n from app.open_view join app.pub using (id);
+create view inbox as select id from app.owners;
+create rule inbox_adds as on insert to inbox do instead delete from app.pub;
+create table stamped (id int, by int default app.wraps());
+create domain odd as text check (app.joined(value, '') <> 'x'); create table oddly (o odd);
 analyze;
 """  # noqa: E501
 

@@ -6,39 +6,26 @@ from collections.abc import Iterator
 
 import pytest
 
-from hoopcli.demo.postgres import PostgresMissing
 from tests.bypass.world import Doorway, Vault
 from tests.e2e.world import Person
-from tests.servers import missing
+from tests.worlds import signed_in, started
 
 
 @pytest.fixture(scope="session")
 def vault() -> Iterator[Vault]:
-    world = Vault()
-    try:
-        world.__enter__()
-    except PostgresMissing as problem:
-        missing("PostgreSQL", str(problem))
-        raise
-    try:
+    with started(Vault) as world:
         yield world
-    finally:
-        world.stop()
 
 
 @pytest.fixture(scope="session")
 def ben(vault: Vault) -> Person:
-    person = Person(vault, "ben")
-    person.sign_in()
-    return person
+    return signed_in(vault, "ben")
 
 
 @pytest.fixture(scope="session")
 def ana(vault: Vault, ben: Person) -> Person:
     """Signed in behind ben, so that somebody could approve."""
-    person = Person(vault, "ana")
-    person.sign_in()
-    return person
+    return signed_in(vault, "ana")
 
 
 def _doorway(ana: Person, ben: Person, target: str) -> Iterator[Doorway]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from types import TracebackType
 
 from hoopcore.protocols.postgres import wire
+from hoopcore.protocols.postgres.incoming import Incoming
 
 PATIENCE = 30.0  # seconds without a byte: a hang
 
@@ -26,7 +26,7 @@ class Raw:
         self.parameters: dict[str, str] = {}
         self.pid, self.secret = 0, b""
         self.socket.sendall(wire.startup_message(dict(startup)))
-        self._incoming = wire.Incoming()
+        self._incoming = Incoming()
         try:
             self.greeting = self.until_ready()
         except BaseException:
@@ -43,12 +43,7 @@ class Raw:
     def __enter__(self) -> Raw:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -40,6 +40,7 @@ from hoopagent.config import Config
 from hoopcli.demo.postgres import Postgres
 from hoopcore.policy import BoundPolicy
 from hoopcore.protocols.postgres import wire
+from hoopcore.protocols.postgres.incoming import Incoming
 from hoopcore.recording import EndCause
 from hoopcore.sql.postgres import LARGEST
 from tests.bypass.canaries import SCHEMA, TEXT, shown
@@ -217,7 +218,6 @@ def test_text_that_is_not_valid_in_client_encoding_is_unknown(door: Doorway) -> 
 def test_an_unknown_config_key_or_a_bad_value_stops_the_start(
     tmp_path: Path, file: str, line: str, words: str
 ) -> None:
-    """Reading the config anew at SIGHUP is no part of the agent yet."""
     folder = tmp_path / "agent"
     agent = [sys.executable, "-m", "hoopagent"]
     subprocess.run([*agent, "init", "--config", str(folder)], check=True, capture_output=True)
@@ -416,7 +416,7 @@ def test_rows_without_a_description_of_this_portal_are_null(
     """The client asks for none, and the one the agent asks for gets lost."""
 
     def no_description(data: bytes) -> bytes:
-        incoming = wire.Incoming()
+        incoming = Incoming()
         incoming.feed(data)
         told = b""
         while (header := incoming.header()) is not None:

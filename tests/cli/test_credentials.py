@@ -50,7 +50,7 @@ def test_one_agents_file_cannot_stand_in_for_anothers(home: Path) -> None:
     vault = FileVault(home / "credentials")
     vault.save("one", "secret")
     (file,) = (home / "credentials").iterdir()
-    file.rename(vault._path("two"))
+    file.rename(vault.file("two"))
     with pytest.raises(NotSignedIn):
         vault.load("two")
 
@@ -69,7 +69,7 @@ def test_one_agents_file_cannot_stand_in_for_anothers(home: Path) -> None:
 def test_a_changed_file_is_refused(home: Path, change: dict[str, Any]) -> None:
     vault = FileVault(home / "credentials")
     vault.save("one", "secret")
-    path = vault._path("one")
+    path = vault.file("one")
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(NotSignedIn):
         vault.load("one")

@@ -23,6 +23,7 @@ from hoopcli import (
     profile,
     signin,
     stock_ssh,
+    whole_files,
 )
 from hoopcli.door import Exchanged
 from hoopcli.errors import Exit, Failure
@@ -95,13 +96,13 @@ def test_passwords_are_never_in_a_file_that_others_may_read(
     monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "service"))
     (tmp_path / "pass").write_bytes(b"")
     (tmp_path / "pass").chmod(0o644)
-    replaced = marked._replace
+    replaced = whole_files.replace
 
     def watched(path: Path, content: bytes, mode: int) -> None:
         assert b"secret" not in content or mode == 0o600
         replaced(path, content, mode)
 
-    monkeypatch.setattr(marked, "_replace", watched)
+    monkeypatch.setattr(whole_files, "replace", watched)
     pg_service.write([tunnel()], ["prod-db"])
     assert (tmp_path / "pass").stat().st_mode & 0o777 == 0o600
 

@@ -25,9 +25,9 @@ def answer(
 @pytest.mark.parametrize(
     ("typed", "found"),
     [
-        (["prod-db", "--", "-c", "x"], quick.Wish("prod-db", None, ["-c", "x"])),
-        (["prod-db", "--database", "b", "--", "-l"], quick.Wish("prod-db", "b", ["-l"])),
-        (["prod-db", "--", "--", "-x"], quick.Wish("prod-db", None, ["--", "-x"])),
+        (["prod-db", "--", "-c", "x"], ("prod-db", None, ["-c", "x"])),
+        (["prod-db", "--database", "b", "--", "-l"], ("prod-db", "b", ["-l"])),
+        (["prod-db", "--", "--", "-x"], ("prod-db", None, ["--", "-x"])),
         (["prod-db"], None),  # no terminal here
         (["prod-db", "--"], None),
         (["prod-db", "--listen", "--", "x"], None),

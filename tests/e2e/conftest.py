@@ -6,26 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from hoopcli.demo.postgres import PostgresMissing
 from hoopcli.demo.world import World
+from tests.e2e.holds import Holding
 from tests.e2e.world import Person
-from tests.servers import missing
+from tests.worlds import signed_in, started
 
 _SIGNED_IN: dict[str, Person] = {}
 
 
 @pytest.fixture(scope="session")
 def world() -> Iterator[World]:
-    try:
-        world = World()
-        world.__enter__()
-    except PostgresMissing as problem:
-        missing("PostgreSQL", str(problem))
-        raise
-    try:
+    with started(World) as world:
         yield world
-    finally:
-        world.stop()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,17 +34,34 @@ def no_grant_is_left() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def ben(world: World) -> Person:
-    person = Person(world, "ben")
-    person.sign_in()
-    _SIGNED_IN["ben"] = person
-    return person
+    _SIGNED_IN["ben"] = signed_in(world, "ben")
+    return _SIGNED_IN["ben"]
 
 
 @pytest.fixture(scope="session")
 def ana(world: World, ben: Person) -> Person:
     """Signed in behind ben, so that somebody could approve."""
-    person = Person(world, "ana")
-    person.sign_in()
+    return signed_in(world, "ana")
+
+
+@pytest.fixture(scope="session")
+def holding() -> Iterator[Holding]:
+    """A world of its own, with rules that hold."""
+    with started(Holding) as world:
+        yield world
+
+
+@pytest.fixture(scope="session")
+def decider(holding: Holding) -> Person:
+    """Of the dba: whose approval what is held waits for."""
+    return signed_in(holding, "ben")
+
+
+@pytest.fixture(scope="session")
+def asker(holding: Holding, decider: Person) -> Person:
+    """With a grant, and held statements."""
+    person = signed_in(holding, "ana")
+    person.granted(decider, span="2h")
     return person
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import shutil
@@ -34,6 +35,18 @@ def eventually(claim: Callable[[], bool], seconds: float = 20) -> None:
     while not claim():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)
+
+
+def is_free(lock: Path) -> bool:
+    """Whether no process has it; the one that held the tunnels may be about to end."""
+    if not lock.exists():
+        return True
+    with lock.open("r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +131,7 @@ class Machine:
         """While this holds, the tunnels' process is one with less patience."""
         self.hoop("tunnels", "stop", "--all", status=None)
         control = self.home / "hoop" / "tunnels" / "control"
-        eventually(lambda: not control.exists())
+        eventually(lambda: not control.exists() and is_free(control.with_name("lock")))
         with subprocess.Popen(
             [sys.executable, "-c", QUICK],
             env=self.environment(),
@@ -187,6 +200,7 @@ class Network:
     port: int = 0
     _open: threading.Event = field(default_factory=threading.Event)
     _pairs: list[tuple[socket.socket, socket.socket]] = field(default_factory=list)
+    _silent: list[tuple[socket.socket, socket.socket]] = field(default_factory=list)
     _listener: socket.socket | None = None
 
     def __enter__(self) -> Network:
@@ -210,18 +224,23 @@ class Network:
 
     def another(self) -> None:
         """The way is there again, for new connections; the old ones stay silent for ever."""
+        self._silent += self._pairs
         self._pairs.clear()
         self._open = threading.Event()
         self._open.set()
 
     def cut(self) -> None:
         """What is open is reset; the way itself is there."""
-        for pair in self._pairs:
+        self._reset(self._pairs)
+
+    @staticmethod
+    def _reset(pairs: list[tuple[socket.socket, socket.socket]]) -> None:
+        for pair in pairs:
             for one in pair:
                 with suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
                 one.close()
-        self._pairs.clear()
+        pairs.clear()
 
     def down(self) -> None:
         """Nobody listens, and what is open is reset."""
@@ -232,6 +251,7 @@ class Network:
             self._listener = None
         self._open.set()
         self.cut()
+        self._reset(self._silent)
 
     def _accept(self, listener: socket.socket) -> None:
         while True:

@@ -3,7 +3,9 @@
 ``pool-db`` is the shop through pgbouncer in transaction mode, on two server connections.
 ``role-18``, ``role-15``: sessions are ``reader``.  ``own-18``, ``own-15``: a user for each session.
 ``far-db`` is the shop on a server of its own, over a line that a test can make a bad one.
-``name-18``, ``name-15``: schemas that rules and scopes name.  Every grant is given at once.
+``name-18``, ``name-15``: schemas that rules and scopes name.  ``kept-18``, ``kept-15``,
+``kept-pool``, ``kept-pool-15``: settings are imposed.  ``few-…``, ``held-few``: there is a budget.
+Every grant is given at once, but for ``held-few``.
 """
 
 from __future__ import annotations
@@ -62,13 +64,17 @@ tls = {{ mode = "off" }}
 """
 ROLES = """
 [[roles.engineer.may_request]]
-targets = ["pool-*", "own-*", "name-*", "far-*"]
+targets = ["pool-*", "own-*", "name-*", "far-*", "kept-*", "few-*"]
 votes = 0
 
 [[roles.engineer.may_request]]
 targets = ["role-*"]
 votes = 0
 database_role = "reader"
+
+[[roles.engineer.may_request]]
+targets = ["held-*"]
+approvers = ["dba"]
 
 [[roles.engineer.may_request]]
 targets = ["own-*"]
@@ -83,7 +89,23 @@ verdict = "refuse"
 relations = ["payroll.*"]
 targets = ["name-*"]
 reason = "salaries are nobody's business"
+
+[[impose]]
+name = "short-and-reading"
+targets = ["kept-*"]
+reason = "nobody waits for long here, and nobody writes"
+statement_timeout = "30s"
+idle_in_transaction_session_timeout = "60s"
+read_only = true
 """
+BUDGETS = {
+    "few-rows": 'rows = 100\non_reaching = "end"',
+    "few-bytes": 'bytes = "64 KiB"\non_reaching = "end"',
+    "few-secrets": 'sensitive = 3\non_reaching = "end"',
+    "few-statements": 'statements = 5\non_reaching = "end"',
+    "few-told": 'rows = 10\non_reaching = "warn"',
+    "held-few": 'rows = 10\non_reaching = "hold"',
+}
 
 
 class Targets(World):
@@ -105,6 +127,10 @@ class Targets(World):
             running_pgbouncer(postgres.port, {"shop_app": shop}, size=2, database="dbname=shop")
         )
 
+        word = (self.folder / "agent" / "gate.15.password").read_text()
+        self.pool15 = self.stack.enter_context(
+            running_pgbouncer(self.older.port, {"gate": word}, size=2, database="dbname=rooms")
+        )
         self.far = self.stack.enter_context(running_postgres(settings={"max_connections": "620"}))
         sql = resources.files("hoopcli").joinpath("demo", "shop.sql").read_text(encoding="utf-8")
         self.far.psql(f"\\set password '{shop}'\n{sql}")
@@ -124,19 +150,26 @@ class Targets(World):
         agent = self.folder / "agent"
         (agent / "done").touch()
         (agent / "roles.toml").write_text((agent / "roles.toml").read_text() + ROLES)
-        (agent / "rules.toml").write_text(RULES)
+        (agent / "rules.toml").write_text(RULES + "".join(map(_budget, BUDGETS)))
         toml = (agent / "agent.toml").read_text()
         many = "[agent]\nsessions_per_principal = 600\n"
         (agent / "agent.toml").write_text(toml.replace("[agent]\n", many, 1))
         with (agent / "targets.toml").open("a") as file:
             file.write(self._target("pool-db", self.pool, "shop", "shop_app", "18"))
             file.write('pooler = "transaction"\n')
+            for name in BUDGETS:
+                file.write(self._target(name, self._port, "shop", "shop_app", "18"))
+            file.write(self._target("kept-pool", self.pool, "shop", "shop_app", "18"))
+            file.write('pooler = "transaction"\n')
+            file.write(self._target("kept-pool-15", self.pool15, "rooms", "gate", "15"))
+            file.write('pooler = "transaction"\n')
             file.write(self._target("far-db", self.line.port, "shop", "shop_app", "18"))
             file.write("max_sessions = 600\n")
             for version, port in (("18", self._port), ("15", self.older.port)):
                 own = ', ephemeral = true, in_roles = ["reader"]'
                 for kind, user, more in (
-                    ("role", "gate", ""), ("own", "maker", own), ("name", "gate", "")
+                    ("role", "gate", ""), ("own", "maker", own), ("name", "gate", ""),
+                    ("kept", "gate", ""),
                 ):  # fmt: skip
                     name = f"{kind}-{version}"
                     file.write(self._target(name, port, "rooms", user, version, more))
@@ -162,6 +195,11 @@ class Targets(World):
         super().stop()
         if hasattr(self, "stack"):
             self.stack.close()
+
+
+def _budget(target: str) -> str:
+    head = f'\n[[budget]]\nname = "{target}"\ntargets = ["{target}"]\nreason = "a test"\n'
+    return head + BUDGETS[target]
 
 
 def granted(person: Person, target: str, scope: str = "") -> str:

@@ -6,8 +6,6 @@ import base64
 import hashlib
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,6 +18,7 @@ import pytest
 from hoopcli import browser as browser_side
 from hoopcli import door, oidc
 from hoopcli.errors import Failure
+from tests import hoop_process
 from tests.agents import RealAgent, page_in, running_agent
 from tests.hostile_provider import DISCOVERY, HostileProvider, running_provider
 
@@ -226,19 +225,10 @@ def test_only_the_callback_by_its_own_name_is_the_answer(
 def test_ctrl_c_leaves_no_port_and_nothing_kept(
     agent: RealAgent, provider: HostileProvider
 ) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "hoopcli", "login", "--browser", "--no-browser"],
-        env=agent.environ,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        said = ""
-        for line in process.stderr:
-            said += line
-            if line.startswith("Waiting"):
-                process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+    status, said = hoop_process.login(
+        agent.environ, lambda _, process: process.send_signal(signal.SIGINT), "--browser"
+    )
+    assert status == 130
     asked = parse_qs(urlsplit(page_in(said)).query)
     with pytest.raises(httpx.ConnectError):
         get(asked["redirect_uri"][0], {"code": "late", "state": asked["state"][0]})

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
+from tests.bypass.world import eventually
 from tests.e2e.world import Person
 
 
@@ -52,15 +53,19 @@ def test_with_the_agent_down_the_other_looks_go_on(ana: Person) -> None:
 
 def test_a_policy_that_is_not_the_one_on_the_disk_is_said(ana: Person, ben: Person) -> None:
     """Who administers the agent is told what to do; others whom to tell."""
-    path = ana.world.folder / "agent" / "rules.toml"
-    kept = path.read_text()
+    agent = ana.world.folder / "agent"
+    path, kept = agent / "rules.toml", (agent / "rules.toml").read_text()
+    toml, settings = agent / "agent.toml", (agent / "agent.toml").read_text()
     try:
-        path.write_text(kept + "\n# another version\n")
+        toml.write_text(settings.replace("[agent]\n", "[agent]\nheld_bytes = 123456789\n"))
+        eventually(lambda: "restart" in looked(ben)[1]["policy"]["mend"])
         (_, changed), (_, theirs) = looked(ben), looked(ana)
         path.write_text(kept + "\n[[rule]]\n")
         status, broken = looked(ben)
     finally:
         path.write_text(kept)
+        toml.write_text(settings)
+    eventually(lambda: looked(ben)[1]["policy"]["state"] == "ok")
     assert changed["policy"]["state"] == "warn"
     assert "hoop-agent restart" in changed["policy"]["mend"]
     assert theirs["policy"]["mend"] == "Tell who runs the agent."

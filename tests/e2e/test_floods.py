@@ -21,7 +21,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from hoopcli.demo.postgres import PostgresMissing
 from hoopcore.protocols.postgres import wire
 from tests.bypass.world import Doorway, eventually
 from tests.e2e import somebody
@@ -31,6 +30,7 @@ from tests.e2e.test_other_users import Machine
 from tests.e2e.test_ssh_lane import forwarded, kept
 from tests.e2e.world import Person
 from tests.servers import missing
+from tests.worlds import signed_in, started
 
 # More than any limit of the agent below, and more than any of its defaults.
 FLOOD = 600 if os.environ.get("HOOP_LONG") else 300
@@ -59,24 +59,14 @@ class Small(Machine):
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[Small]:
-    machine = Small()
-    try:
-        machine.__enter__()
-    except PostgresMissing as problem:
-        missing("PostgreSQL", str(problem))
-        raise
-    try:
+    with started(Small) as machine:
         yield machine
-    finally:
-        machine.stop()
 
 
 @pytest.fixture(scope="module")
 def ana(world: Small) -> Person:
-    ben = Person(world, "ben")
-    ben.sign_in()
-    person = Person(world, "ana")
-    person.sign_in()
+    ben = signed_in(world, "ben")
+    person = signed_in(world, "ana")
     person.granted(ben, span="1h")
     return person
 

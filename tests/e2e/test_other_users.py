@@ -25,7 +25,6 @@ import pytest
 
 from hoopcli import psql
 from hoopcli.answering import listener_of
-from hoopcli.demo.postgres import PostgresMissing
 from hoopcli.demo.world import World
 from hoopcli.profile import pin_of
 from hoopcore.protocols.postgres import wire
@@ -37,6 +36,7 @@ from tests.e2e.test_clients import listening
 from tests.e2e.test_ssh_lane import kept
 from tests.e2e.world import Person
 from tests.servers import missing
+from tests.worlds import signed_in, started
 
 
 class Machine(World):
@@ -65,29 +65,18 @@ class Machine(World):
 def world() -> Iterator[Machine]:
     if os.getuid() != 0:
         missing("a second user", "run the tests as root on Linux")
-    machine = Machine()
-    try:
-        machine.__enter__()
-    except PostgresMissing as problem:
-        missing("PostgreSQL", str(problem))
-        raise
-    try:
+    with started(Machine) as machine:
         yield machine
-    finally:
-        machine.stop()
 
 
 @pytest.fixture(scope="module")
 def ben(world: Machine) -> Person:
-    person = Person(world, "ben")
-    person.sign_in()
-    return person
+    return signed_in(world, "ben")
 
 
 @pytest.fixture(scope="module")
 def ana(world: Machine, ben: Person) -> Person:
-    person = Person(world, "ana")
-    person.sign_in()
+    person = signed_in(world, "ana")
     person.granted(ben, span="1h")
     return person
 

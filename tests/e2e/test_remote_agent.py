@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from hoopcli import at_hand
 from hoopcli.credentials import Credentials, FileVault
 from hoopcli.demo.postgres import free_port
 from hoopcli.demo.world import World
@@ -110,6 +111,24 @@ def test_psql_through_a_remote_agent_is_masked(away: Machine, granted: None) -> 
     done = away.hoop("connect", "prod-db", "--", "-XAt", "-c", QUERY)
     assert "Ada Lindgren" in done.stdout
     assert "219-09" not in done.stdout
+
+
+def test_the_passphrase_is_asked_for_once_and_not_by_each_command(
+    away: Machine, granted: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("connect", "prod-db", "--", "-XAtc", "select 40 + 2")
+    away.hoop("targets")
+    monkeypatch.setenv("HOOP_HOME", away.environment()["HOOP_HOME"])
+    if at_hand.find("") is None:
+        pytest.skip("this kernel has no keyring for us, and so nothing is at hand")
+    assert away.hoop("targets", HOOP_PASSPHRASE="").stdout
+    assert away.hoop(*words, HOOP_PASSPHRASE="").stdout == "42\n"
+    # Who holds the tunnels now has never heard it, and is told.
+    away.hoop("tunnels", "stop", "--all")
+    asked = away.hoop(*words, status=3, HOOP_PASSPHRASE="")
+    assert "no passphrase" in asked.stderr
+    assert away.hoop(*words).stdout == "42\n"
+    assert away.hoop(*words, HOOP_PASSPHRASE="").stdout == "42\n"
 
 
 def test_psqls_exit_status_is_hoops_from_afar_too(away: Machine, granted: None) -> None:

@@ -163,6 +163,7 @@ def test_who_sits_on_its_port_is_named_and_hears_nothing(here: Machine) -> None:
         (one,) = here.json("tunnels")
         assert one["state"] == "closed"
         moved = address(here, "--new-port")
+        assert "Ada Lindgren" in here.psql("service=prod-db", QUERY).stdout  # it went along
     assert port_of(moved) != port_of(dsn)
     assert moved.split("@")[0] != dsn.split("@")[0]
     assert "Ada Lindgren" in here.psql(moved, QUERY).stdout

@@ -133,7 +133,8 @@ async def test_services_never_vote(world: World) -> None:
 
 
 async def test_the_owner_of_an_agent_does_not_approve_what_it_asks_for(world: World) -> None:
-    helper = replace(world.ana, id="p-helper", kind=Kind.AGENT, email="", owner=world.ben.email)
+    owner = world.ben.email.upper()
+    helper = replace(world.ana, id="p-helper", kind=Kind.AGENT, email="", owner=owner)
     await world.sign_in(helper)
     asked = await world.ask(helper)
     waiting = await world.requests.listed(world.ben, to_decide=True)
@@ -216,6 +217,40 @@ async def test_a_target_that_is_gone_is_not_granted(world: World) -> None:
     world.set_target("prod-db", None)
     await refusal(world.approve(world.ben, asked["id"]), 409, "no_target")
     assert (await world.deny(world.ben, asked["id"]))["state"] == "denied"
+
+
+async def test_who_could_not_ask_any_more_is_not_granted(world: World) -> None:
+    """By what a role says now, and by the groups the asker has now."""
+    asked = await world.ask(world.ana)
+    roles = {**world.config.roles}
+    eligible = roles.pop("engineer")
+    world.config = world.config.model_copy(update={"roles": roles})
+    await refusal(world.approve(world.ben, asked["id"]), 409, "not_eligible")
+    narrower = offer("prod-db", ["dba"], scope="public.*:select")
+    for less in (narrower, offer("dev-*", ["dba"])):
+        some = eligible.model_copy(update={"may_request": (less,)})
+        world.config = world.config.model_copy(update={"roles": {**roles, "engineer": some}})
+        await refusal(world.approve(world.ben, asked["id"]), 409, "not_eligible")
+    world.config = world.config.model_copy(update={"roles": {**roles, "engineer": eligible}})
+    await world.sign_in(replace(world.ana, groups=frozenset({"sales"})))
+    await refusal(world.approve(world.ben, asked["id"]), 409, "not_eligible")
+    assert await world.access(world.ana) is None
+    await world.sign_in(world.ana)
+    assert (await world.approve(world.ben, asked["id"]))["state"] == "fulfilled"
+
+
+async def test_the_ceiling_of_the_role_holds_at_approval_too(world: World) -> None:
+    asked = await world.ask(world.ana, seconds=HOUR)
+    engineer = Role(
+        groups=frozenset({"engineering"}), may_request=(offer("prod-db", ["dba"], max="5m"),)
+    )
+    world.config = world.config.model_copy(
+        update={"roles": {**world.config.roles, "engineer": engineer}}
+    )
+    await world.approve(world.ben, asked["id"])
+    found = await world.access(world.ana)
+    assert found is not None
+    assert found.until == START + 300 * SECOND
 
 
 async def test_requests_expire_and_take_no_votes_from_then_on(world: World) -> None:

@@ -9,6 +9,7 @@ from hoopcore.protocols.postgres.login import RANDOM, Admission, login
 from hoopcore.protocols.postgres.scram import Verifier
 from hoopcore.stream import (
     Admit,
+    Aside,
     Cancel,
     Closed,
     Connect,
@@ -98,6 +99,8 @@ class Play:
                 if self.refusal is not None:
                     raise self.refusal
                 return self.admission
+            case Aside(work):
+                return work()
             case Connect():
                 pass
         return None

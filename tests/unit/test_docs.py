@@ -202,11 +202,12 @@ def test_every_effect_is_explained() -> None:
 
 def test_every_example_of_rules_and_masks_is_understood() -> None:
     blocks = re.findall(r"```toml\n(.*?)```", text_of("docs/how-to/write-rules-and-masks.md"), re.S)
-    rules = [block for block in blocks if "[[rule]]" in block]
+    rules = [b for b in blocks if any(f"[[{kind}]]" in b for kind in ("rule", "budget", "impose"))]
     masks = [block for block in blocks if "[[mask]]" in block]
     assert len(rules) + len(masks) == len(blocks) > 1
     for block in rules:
-        assert policy.Policy.load(block).rules
+        found = policy.Policy.load(block)
+        assert found.rules or (found.budgets and found.impositions)
     for block in masks:
         assert Masking.load(block).columns
 

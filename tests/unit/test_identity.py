@@ -20,7 +20,8 @@ from hoopagent.config import Identity as Settings
 from hoopagent.config import Workload
 from hoopagent.errors import Refused
 from hoopagent.identity import Identity, principal_id
-from hoopagent.keys import Keys, KeysUnsafe
+from hoopagent.key_files import KeyUnsafe
+from hoopagent.keys import Keys
 from hoopagent.provider import Provider, ProviderAway, is_protected
 from hoopagent.store import Store
 from hoopagent.store.sql import open_store
@@ -290,9 +291,16 @@ def test_a_key_others_can_read_stops_the_start(tmp_path: Path) -> None:
     for path, mode in ((folder / "ssh_user_ca_ed25519", 0o640), (folder, 0o755)):
         before = path.stat().st_mode
         path.chmod(mode)
-        with pytest.raises(KeysUnsafe):
+        with pytest.raises(KeyUnsafe):
             Keys.load_or_create(folder)
         path.chmod(before)
+
+
+def test_a_file_that_is_no_key_stops_the_start(tmp_path: Path) -> None:
+    Keys.load_or_create(tmp_path / "keys")
+    (tmp_path / "keys" / "ssh_host_ed25519").write_bytes(b"not a key")
+    with pytest.raises(KeyUnsafe, match="ssh_host_ed25519 is no private key"):
+        Keys.load_or_create(tmp_path / "keys")
 
 
 # --- principals that are no people ----------------------------------------------------------------

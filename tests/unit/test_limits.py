@@ -16,7 +16,7 @@ from hoopagent.config import Agent, Config, Credential, Identity, TargetSection
 from hoopagent.doors.attempts import MINUTE, Attempts
 from hoopagent.doors.crowd import Crowd
 from hoopagent.doors.peers import _NOBODY, _uid_behind, place_of
-from hoopagent.room import Room, sessions_within
+from hoopagent.room import FILES_OF_A_SESSION, Room, sessions_within, strangers_within
 from hoopcore.stream import LoginRefused
 
 # --- strangers ------------------------------------------------------------------------------------
@@ -179,3 +179,12 @@ def test_few_files_are_few_sessions_and_never_none() -> None:
     assert sessions_within(1) == sessions_within(8) == 1
     assert sessions_within(256) == 32
     assert sessions_within(20_000) == 4936
+
+
+@pytest.mark.parametrize("files", [1, 64, 256, 1024, 4096, 65_536, 1 << 20])
+def test_strangers_at_every_door_leave_each_session_its_files(files: int) -> None:
+    for wished in (1, 512, 100_000):
+        strangers = strangers_within(files, wished)
+        taken = 2 * strangers + FILES_OF_A_SESSION * sessions_within(files, wished)
+        assert files < 16 or taken <= files
+        assert strangers == wished or files < 8 * wished

@@ -348,9 +348,9 @@ def test_one_refused_statement_refuses_the_message() -> None:
 
 
 def test_copying_is_told_apart_from_reading() -> None:
-    assert bound().copies_masked(reading("customers", copies=True))
-    assert not bound().copies_masked(reading("customers"))
-    assert not bound().copies_masked(reading("orders", copies=True))
+    assert rule(bound().refusal(reading("customers", copies=True))) == "mask-copies"
+    assert bound().refusal(reading("customers")) is None
+    assert bound().refusal(reading("orders", copies=True)) is None
 
 
 def test_names_of_relations_from_the_client_do_not_fill_the_memory() -> None:

@@ -13,9 +13,11 @@ from hoopcore.policy import (
     Facts,
     Policy,
     Spent,
+    ending,
+    free_at,
     holding,
-    left,
     newly_reached,
+    passing,
     reached,
 )
 from hoopcore.policy.budgets import BUCKET, HOUR, NONE
@@ -107,18 +109,6 @@ def test_a_budget_that_holds_and_is_used_up_holds_what_comes_next() -> None:
     assert verdict.reason == "10 rows in an hour are used up: r"
 
 
-def test_what_is_left_is_the_least_of_all_budgets() -> None:
-    budgets = [budget("a", "warn", rows=10), budget("b", "end", rows=100, bytes=50)]
-    found = left(budgets, Amount(rows=4))
-    assert found is not None
-    assert (found.rows, found.bytes) == (6, 50)
-    assert found.statements > 1 << 60
-    beyond = left(budgets, Amount(rows=12))
-    assert beyond is not None
-    assert beyond.rows == 88
-    assert left([], Amount()) is None
-
-
 RULES = """
 [[budget]]
 name = "rows-an-hour"
@@ -163,3 +153,54 @@ def test_what_is_wrong_with_a_budget_is_said(
         Policy.load(RULES.replace(old, new, 1))
     assert (caught.value.line, caught.value.key) == (line, key)
     assert message in caught.value.message
+
+
+# --- what ends a session, and when something comes back -------------------------------------------
+
+
+def test_buckets_that_were_kept_count_as_if_they_had_been_counted_here() -> None:
+    spent, buckets = Spent(), dict[int, Amount]()
+    for minute in (0, 3, 7, 40, 59, 61):
+        at = START + minute * 60 * SECOND
+        spent = spent.add(at, Amount(rows=minute + 1))
+        bucket = at // BUCKET
+        buckets[bucket] = buckets.get(bucket, NONE).plus(Amount(rows=minute + 1))
+    end = START + 61 * 60 * SECOND
+    for later in range(0, 2 * HOUR, BUCKET // 2):
+        assert Spent.of(buckets).total(end + later) == spent.total(end + later)
+    assert Spent.of({}) == Spent()
+
+
+def test_only_a_budget_that_ends_does_and_only_when_it_is_used_up() -> None:
+    budgets = (
+        budget("warn", "warn", rows=1),
+        budget("hold", "hold", rows=1),
+        budget("end", "end", rows=10, bytes=99),
+    )
+    assert ending(budgets, Amount(rows=9)) is None
+    over = ending(budgets, Amount(rows=10))
+    assert over is not None
+    assert (over.budget.action, over.measure, over.noun) == ("end", "rows", "rows")
+    assert ending((), Amount(rows=1)) is None
+
+
+def test_what_is_just_used_up_passes_and_no_more() -> None:
+    budgets = (budget("warn", "warn", rows=1), budget("end", "end", rows=10, bytes=99, sensitive=3))
+    assert passing(budgets, Amount(rows=10, bytes=99, sensitive=3)) is None
+    over = passing(budgets, Amount(rows=10, bytes=99, sensitive=4))
+    assert over is not None
+    assert (over.measure, over.limit, over.noun) == ("sensitive", 3, "sensitive values")
+    assert passing(budgets, Amount(rows=10)) is None
+
+
+def test_when_something_comes_back_a_session_may_open_and_not_before() -> None:
+    limit = budget("end", "end", rows=10)
+    spent = Spent().add(START, Amount(rows=6)).add(START + HOUR // 2, Amount(rows=4))
+    now = START + HOUR // 2 + SECOND
+    over = ending((limit,), spent.total(now))
+    assert over is not None
+    free = free_at(over, spent, now)
+    assert START + HOUR <= free <= START + HOUR + BUCKET
+    assert ending((limit,), spent.total(free)) is None
+    assert ending((limit,), spent.total(free - 1)) is not None
+    assert free_at(over, Spent(now // BUCKET + 100, Amount(rows=50)), now) == now + HOUR + BUCKET

@@ -137,6 +137,15 @@ def test_what_goes_back_to_the_startup_packet_or_is_stricter_passes(text: str) -
         ("commit and chain", "imposed-setting"),
         ("rollback and chain", "imposed-setting"),
         ("commit", ""),
+        ("begin; select 1; commit", ""),
+        ("begin; commit; select 1", "imposed-setting"),
+        ("rollback; begin", "imposed-setting"),
+        ("prepare transaction 'a'; select 1", "imposed-setting"),
+        ("savepoint a; rollback to a; select 1", ""),
+        ("do $$ begin commit; delete from t where a = 1; end $$", "imposed-setting"),
+        ("do $$ begin rollback; end $$", "imposed-setting"),
+        ("do $$ begin delete from t where a = 1; end $$", ""),
+        ("start transaction; set transaction read only; release a; commit", ""),
         ("set local work_mem to default", ""),
     ],
 )
@@ -169,13 +178,14 @@ def test_options_are_read_back_as_they_were_written(value: str) -> None:
 
 
 def test_a_transaction_behind_a_pooler_begins_with_them() -> None:
-    text = for_transaction(ALL)
+    text = "; ".join(for_transaction(ALL))
     assert text == (
         "SET LOCAL statement_timeout = 30000; "
-        "SET LOCAL idle_in_transaction_session_timeout = 60000; SET TRANSACTION READ ONLY"
+        "SET LOCAL idle_in_transaction_session_timeout = 60000; "
+        "SET LOCAL transaction_read_only = on"
     )
-    assert [one.tag for one in read(text.encode()).statements] == ["SET", "SET", "SET TRANSACTION"]
-    assert for_transaction(NOTHING_IMPOSED) == ""
+    assert [one.tag for one in read(text.encode()).statements] == ["SET", "SET", "SET"]
+    assert for_transaction(NOTHING_IMPOSED) == ()
 
 
 @pytest.mark.parametrize(
@@ -212,3 +222,24 @@ def test_what_is_wrong_with_an_imposition_is_said(
         Policy.load(RULES.replace(old, new, 1))
     assert (caught.value.line, caught.value.key) == (line, key)
     assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("told", "holds"),
+    [
+        *(("30s|1min|on", True), ("5s|1ms|on", True), ("31s|1min|on", False)),
+        *(("0|1min|on", False), ("30s|0|on", False), ("30s|1min|off", False)),
+        *(("", False), ("30s", False), ("30s|1min|on|x", True), ("x|1min|on", False)),
+    ],
+)
+def test_what_a_server_says_shows_whether_they_hold(told: str, holds: bool) -> None:
+    assert ALL.holds(told) is holds
+    assert NOTHING_IMPOSED.holds(told)
+
+
+def test_settings_are_within_others_that_are_as_strict() -> None:
+    assert Imposed(30_000).is_within(ALL)
+    assert Imposed(40_000).is_within(ALL)
+    assert NOTHING_IMPOSED.is_within(ALL)
+    for stricter in (Imposed(20_000), Imposed(0, 50_000), Imposed(read_only=True)):
+        assert not stricter.is_within(Imposed(30_000, 60_000))

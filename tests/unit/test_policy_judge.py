@@ -73,12 +73,12 @@ def test_an_address_is_what_a_door_says_or_nothing(origin: str, address: str | N
 @pytest.mark.parametrize(
     ("entry", "line", "said"),
     [
-        ('[[budget]]\nname = "b"\nreason = "r"\nrows = 5\non_reaching = "end"\n', 9, "acts on it"),
-        ('[[impose]]\nname = "i"\nreason = "r"\nread_only = true\n', 9, "acts on it"),
+        ('[[budget]]\nname = "b"\nreason = "r"\nrows = 5\non_reaching = "stop"\n', 13, "stop"),
+        ('[[impose]]\nname = "i"\nreason = "r"\nreadonly = true\n', 12, "readonly"),
         ('[[rule]]\nname = "x"\nreason = "r"\nverdict = "refuse"\nefects = []\n', 13, "efects"),
     ],
 )
-def test_an_agent_does_not_start_with_what_it_does_not_act_on(
+def test_an_agent_does_not_start_with_what_it_does_not_understand(
     tmp_path: Path, entry: str, line: int, said: str
 ) -> None:
     for path in (Path(config.__file__).parent / "example").glob("*.toml"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -143,3 +145,16 @@ def test_what_is_wrong_with_a_window_is_said(text: str, said: str) -> None:
     with pytest.raises(RuleError) as caught:
         Policy.load(rules)
     assert (caught.value.line, caught.value.key, caught.value.rule) == (5, "times", "r")
+
+
+def test_a_machine_without_zones_of_its_own_knows_them_all_the_same() -> None:
+    ask = "from hoopcore.policy.windows import zone; print(zone('Europe/Berlin').key)"
+    done = subprocess.run(
+        [sys.executable, "-c", ask],
+        env={"PYTHONTZPATH": "", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "Europe/Berlin\n"

@@ -595,6 +595,14 @@ def scram_target(password: str, *, lie: bool = False) -> Play:
     return play
 
 
+def test_what_a_target_makes_us_compute_is_computed_beside_the_loop() -> None:
+    """How long it takes is for the target to say, up to half a second."""
+    play = scram_target("s3cret")
+    play.target += [ready()]
+    opened(play)
+    assert "Aside" in play.steps
+
+
 def test_scram_with_the_target_goes_both_ways() -> None:
     play = scram_target("s3cret")
     play.target += [ready()]

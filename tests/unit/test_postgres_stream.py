@@ -539,3 +539,35 @@ def test_refused_bind_lets_the_rest_of_its_batch_be_skipped_without_asking(scrip
     assert isinstance(finished, Finished)
     assert (finished.seq, finished.error) == (ask.seq, "42501")
     assert script.stream.idle
+
+
+# --- what is withheld ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("begun", [0, 1, 5, 20])
+def test_what_is_cut_ends_with_the_frame_that_was_begun(script: Script, begun: int) -> None:
+    """As where a budget is used up in the middle of a result: the last words are understood."""
+    script.client(wire.query(b"select 1"))
+    first = described((0, 0)) + row(b"x" * 40)
+    reply = first + row(b"y" * 40) + row(b"z" * 40)
+    script.target(reply[: len(first) + begun])
+    assert script.stream.flowed[0] == (2 if begun >= 5 else 1)
+    script.stream.feed(Side.TARGET, reply[len(first) + begun :])
+    out = script.stream.from_target()
+    script.stream.cut(out)
+    assert not out.to_client
+    script.take(script.stream.end("53400", "enough"))
+    whole = first + row(b"y" * 40) if begun >= 5 else first
+    assert script.to_client.startswith(whole + b"E")
+    assert b"C53400" in script.to_client
+    assert b"z" not in script.to_client[len(whole) :].partition(b"C53400")[0]
+
+
+def test_of_a_frame_that_is_not_whole_nothing_is_cut_and_nothing_said(script: Script) -> None:
+    script.client(wire.query(b"select 1"))
+    reply = described((0, 0)) + row(b"x" * 100)
+    script.target(reply[:-50])
+    script.stream.feed(Side.TARGET, reply[-50:-10])
+    out = script.stream.from_target()
+    script.stream.cut(out)
+    assert not script.take(script.stream.end("53400", "enough")).to_client

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from hoopcore.protocols.postgres import wire
+from hoopcore.protocols.postgres.incoming import Incoming
 from hoopcore.stream import ProtocolError
 
 
 def frames_of(pieces: list[bytes]) -> list[bytes]:
-    incoming = wire.Incoming()
+    incoming = Incoming()
     found = []
     for piece in pieces:
         incoming.feed(piece)
@@ -40,7 +41,7 @@ def test_incoming_takes_every_kind_of_buffer() -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 3])
 def test_length_that_does_not_count_itself_is_a_protocol_error(length: int) -> None:
-    incoming = wire.Incoming()
+    incoming = Incoming()
     incoming.feed(b"Q" + wire.INT32.pack(length))
     with pytest.raises(ProtocolError):
         incoming.header()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -23,16 +23,15 @@ from hoopagent.own import AskedInVain
 from hoopagent.reader import Reader
 from hoopagent.recording_keys import RecordingKeys
 from hoopagent.sessions import Sessions
-from hoopagent.store import Store, StoreAway
+from hoopagent.store import Standing, Store, StoreAway, Terms
 from hoopcore.model import (
     EVERYTHING,
     SECOND,
-    ApprovalRule,
     Grant,
     GrantState,
     Kind,
     Principal,
-    Request,
+    Priority,
     Session,
     Time,
 )
@@ -62,9 +61,7 @@ class FakeStore:
     asked: int = 0
     trouble: Exception | None = None
     meanwhile: Callable[[], object] = lambda: None  # while a session is being opened
-
-    async def principal(self, id: str) -> Principal | None:
-        return self.principals.get(id)
+    changes: int | None = None
 
     async def grants(self, **_: object) -> list[Grant]:
         self.asked += 1
@@ -72,9 +69,14 @@ class FakeStore:
             raise self.trouble
         return [grant for grant in self.held.values() if grant.state is GrantState.ACTIVE]
 
-    async def request(self, id: str) -> Request | None:
-        rule = ApprovalRule("any", frozenset())
-        return Request(id, ANA.id, "db", EVERYTHING, "", 1, 0, 1, rule, "1")
+    async def standing(
+        self, principal: str, target: str, live_at: Time, *, who: bool = False
+    ) -> Standing:
+        grants, until = await self.grants(), await self.identity_until(principal)
+        return Standing(grants, until, self.principals.get(principal) if who else None)
+
+    async def terms(self, ids: Sequence[str]) -> dict[str, Terms]:
+        return {id: Terms("", Priority.NORMAL) for id in ids}
 
     async def grant(self, id: str) -> Grant | None:
         return self.held.get(id)
@@ -200,6 +202,27 @@ async def test_a_grant_revoked_while_the_session_opens_lets_nobody_in(world: Wor
     assert await opening.until_closed() == "grant revoked"
     assert opening.client.written.startswith(b"E")
     assert b"Z" not in opening.client.written[:1]
+
+
+@pytest.mark.parametrize(("before", "after"), [(7, 8), (None, None), (None, 7)])
+async def test_what_the_store_counts_as_a_change_is_looked_at(
+    world: World, before: int | None, after: int | None
+) -> None:
+    def revoke() -> None:
+        world.revoke()
+        world.store.changes = after
+
+    world.store.changes, world.store.meanwhile = before, revoke
+    opening = await world.opening()
+    assert await opening.until_closed() == "grant revoked"
+
+
+async def test_the_store_is_asked_once_where_nothing_has_changed(world: World) -> None:
+    world.store.changes = 7
+    opening = await world.opening()
+    assert world.store.asked == 1
+    opening.client.close()
+    await opening.until_closed()
 
 
 async def test_a_revocation_waits_for_a_session_that_is_just_opening(world: World) -> None:

@@ -151,7 +151,10 @@ set a.b = 1.5 | set | |
 comment on column a is 'x' | ddl | |
 truncate t, only u | truncate | t:truncate u:truncate |
 truncate t cascade | truncate | t:truncate | o
-do $$ begin delete from t; end $$ | call | | o
+do $$ begin delete from t; end $$ | delete read | t:delete | udelete
+do language plperl $$ x $$ | call read unknown | | o
+do $$ begin execute x; end $$ | call read unknown | | o
+alter role r rename to s | ddl grant | | c
 call p(1) | call | | o
 refresh materialized view t | maintenance | t:maintenance | oc
 vacuum | maintenance | |

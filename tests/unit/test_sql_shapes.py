@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hoopcore.sql.postgres import read
 from hoopcore.sql.shapes import Shape, is_free, moved, shape_of
+from tests.conformance.effects_corpus import own
 from tests.unit.test_sql_effects import CASES
-from tests.wire.test_sql_oracle import STATEMENTS
 
 MORE = [
     "select abalance from pgbench_accounts where aid = 4711",
@@ -34,7 +34,7 @@ MORE = [
 TEXTS = [
     *MORE,
     *(str(case[0]) for case in CASES),
-    *(line.split(" ;; ")[-1] for line in STATEMENTS),
+    *(line.text for line in own()[1]),
 ]
 # Written anew, on its own terms: what PostgreSQL's lexer takes for a plain string or number.
 _CONSTANT = re.compile(r"""("(?:[^"]|"")*")|('(?:[^']|'')*')|(?<![\w.$])([0-9]{1,9})(?![\w.])""")

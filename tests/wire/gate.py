@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from hoopcli.demo.postgres import Postgres
 from hoopcore.masking import Bound, Masking
 from hoopcore.protocols.postgres import wire
+from hoopcore.protocols.postgres.incoming import Incoming
 from hoopcore.protocols.postgres.stream import PostgresStream
 from hoopcore.sql.catalog import CATALOG_QUERY, TEXTS_QUERY, Catalog, catalog_of
 from hoopcore.sql.postgres import read
@@ -48,7 +49,7 @@ class Server:
         self.pid = 0
         self.secret = b""
         self.greeting = b""  # all that came up to the first ReadyForQuery
-        incoming = wire.Incoming()
+        incoming = Incoming()
         while True:
             header = incoming.header()
             if header is None or not incoming.has(header[1]):
@@ -90,7 +91,7 @@ class Server:
 
 def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
     """The kinds and bodies of whole messages."""
-    incoming = wire.Incoming()
+    incoming = Incoming()
     incoming.feed(data)
     while (header := incoming.header()) is not None:
         assert incoming.has(header[1]), "a message is cut short"

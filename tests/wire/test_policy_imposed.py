@@ -152,7 +152,7 @@ def test_role_and_database_do_not_win_over_the_startup_packet(server: Postgres) 
 def test_a_transaction_behind_a_pooler_has_them_until_its_end(server: Postgres) -> None:
     with connected(server) as session:
         session.execute("begin")
-        session.execute(for_transaction(IMPOSED))
+        session.execute("; ".join(for_transaction(IMPOSED)))
         assert in_force(session) == (30_000, 60_000, "off", "on")
         session.execute("savepoint a")
         run(session, "rollback to a")

@@ -244,6 +244,38 @@ def test_no_shape_of_nesting_within_the_limit_kills_a_process_with_a_small_stack
     times = (IN_PROCESS - len("select ") - len(middle)) // size
     text = f"select {opening * times}{middle}{closing * times}"
     assert IN_PROCESS - 40 < len(text) <= IN_PROCESS
+    assert _read_on_a_small_stack(text) >= 1
+
+
+@pytest.mark.parametrize(
+    ("opening", "middle", "closing"),
+    [
+        ("begin ", "", "end; "),
+        ("if a then ", "", "end if; "),
+        ("loop ", "", "end loop; "),
+        ("begin exception when a then ", "", "end; "),
+        ("case a when b then ", "", "end case; "),
+        ("declare a int; begin ", "", "end; "),
+        ("", "", "perform 1;"),
+        ("a := ", "1", ";"),
+        ("perform (", "1", ");"),
+        ("perform not ", "a", ";"),
+        ("do $a$ begin ", "", " end $a$;"),
+        ("<<a>> begin ", "", "end a; "),
+    ],
+)
+def test_no_nesting_of_a_body_within_the_limit_kills_a_process_with_a_small_stack(
+    opening: str, middle: str, closing: str
+) -> None:
+    size = len(opening) + len(closing)
+    times = (IN_PROCESS - len("do $$begin  end$$") - len(middle)) // size
+    text = f"do $$begin {opening * times}{middle}{closing * times} end$$"
+    assert IN_PROCESS - 40 < len(text) <= IN_PROCESS
+    assert _read_on_a_small_stack(text) == 1
+
+
+def _read_on_a_small_stack(text: str) -> int:
+    """The number of statements that a process found which had 512 KiB of stack."""
     code = (
         "import resource, sys; from hoopcore.sql.postgres import read;"
         "resource.setrlimit(resource.RLIMIT_CORE, (0, 0));"
@@ -256,4 +288,4 @@ def test_no_shape_of_nesting_within_the_limit_kills_a_process_with_a_small_stack
         check=False,
     )
     assert done.returncode == 0
-    assert int(done.stdout) >= 1
+    return int(done.stdout)

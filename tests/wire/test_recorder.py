@@ -17,9 +17,11 @@ from pathlib import Path
 import pytest
 
 from hoopagent import recorder as recorder_module
+from hoopagent import recording_disk
 from hoopagent.clock import Clock
+from hoopagent.key_files import KeyUnsafe
 from hoopagent.recorder import Recorder, RecorderFailed
-from hoopagent.recording_keys import KeyUnsafe, RecordingKeys
+from hoopagent.recording_keys import RecordingKeys
 from hoopagent.recordings import find, pieces, read, usage
 from hoopagent.recovery import recover
 from hoopcore.recording import (
@@ -218,8 +220,8 @@ class SlowDisk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.gate = threading.Event()
-        self._sync = recorder_module._sync
-        monkeypatch.setattr(recorder_module, "_sync", self.sync)
+        self._sync = recording_disk._sync
+        monkeypatch.setattr(recording_disk, "_sync", self.sync)
 
     def sync(self, fd: int) -> None:
         assert self.gate.wait(20)
@@ -251,7 +253,7 @@ async def test_a_disk_that_does_not_answer_ends_the_session(
     told: list[RecorderFailed] = []
     recorder = await Recorder.create(folder, header(durability="disk"), keys, failed=told.append)
     disk = SlowDisk(monkeypatch)
-    monkeypatch.setattr(recorder_module, "DISK_SILENT", 0.05)
+    monkeypatch.setattr(recording_disk, "DISK_SILENT", 0.05)
     waits = recorder.append(Said(seq=1))
     assert waits is not None
     with pytest.raises(RecorderFailed, match="not answered"):

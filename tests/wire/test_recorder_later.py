@@ -61,10 +61,10 @@ async def test_a_disk_that_is_busy_holds_up_no_result(
 ) -> None:
     """Only the disk is waited for: the kernel has the line all the same."""
     recorder.append(Said(seq=1))
-    recorder._syncing = True
+    recorder._disk.busy = True
     recorder.append_later(Finished(seq=1))
     await until(lambda: "Finished" in names(recorder.path))
-    recorder._syncing = False
+    recorder._disk.busy = False
 
 
 async def test_a_statement_behind_an_idle_moment_does_not_wait_for_the_next_head(
@@ -73,7 +73,7 @@ async def test_a_statement_behind_an_idle_moment_does_not_wait_for_the_next_head
     """The timer of a head that is due in a second is no reason to leave the disk behind."""
     recorder.append(Said(seq=1))
     await until(
-        lambda: recorder._timer is not None and not recorder._soon and not recorder._syncing
+        lambda: recorder._timer is not None and not recorder._soon and not recorder._disk.busy
     )
     recorder.append(Said(seq=2))
     assert recorder._soon

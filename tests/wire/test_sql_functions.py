@@ -20,7 +20,8 @@ _VOLATILE = words(
     array_sample array_shuffle clock_timestamp current_query gen_random_uuid pg_blocking_pids
     pg_collation_actual_version pg_current_wal_flush_lsn pg_current_wal_insert_lsn
     pg_current_wal_lsn pg_database_collation_actual_version pg_database_size pg_indexes_size
-    pg_is_in_recovery pg_jit_available pg_last_wal_receive_lsn pg_last_wal_replay_lsn
+    pg_get_wal_replay_pause_state pg_is_in_recovery pg_is_wal_replay_paused
+    pg_jit_available pg_last_wal_receive_lsn pg_last_wal_replay_lsn
     pg_last_xact_replay_timestamp pg_notification_queue_usage pg_partition_ancestors
     pg_partition_tree pg_relation_size pg_sequence_last_value pg_sleep pg_sleep_for
     pg_sleep_until pg_table_size pg_tablespace_size pg_total_relation_size

@@ -13,6 +13,7 @@ import pytest
 from hoopcli.demo.postgres import Postgres
 from hoopcore.masking import Bound, Masking
 from hoopcore.protocols.postgres import wire
+from hoopcore.protocols.postgres.incoming import Incoming
 from hoopcore.statement import Effect, Reading
 from hoopcore.stream import Ask, Finished, Refusal
 from tests.wire.gate import NO_MASKS, Gate, Server, catalog, serve
@@ -394,7 +395,7 @@ def test_chunking_never_changes_what_the_client_reads(open_gate: Callable[..., G
 
 def got_so_far(gate: Gate) -> list[tuple[int, bytes]]:
     """The whole messages the client has, without those that are cut short."""
-    incoming = wire.Incoming()
+    incoming = Incoming()
     incoming.feed(bytes(gate.client))
     found = []
     while (header := incoming.header()) is not None and incoming.has(header[1]):

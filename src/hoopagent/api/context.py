@@ -7,7 +7,7 @@ which uid is at the other end, and a token is good for the first uid that used i
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -22,6 +22,7 @@ from hoopagent.doors.attempts import Attempts
 from hoopagent.errors import Refused
 from hoopagent.store import Store, StoreAway, Token
 from hoopcore.model import Principal, Time
+from hoopcore.places import ConfigError
 
 
 class Live(Protocol):
@@ -46,6 +47,20 @@ class Admits(Protocol):
     async def status(self, token: str) -> Token: ...
 
 
+class Reloading(Protocol):
+    """What the API tells of files that were changed while the agent runs (reload.py)."""
+
+    @property
+    def problems(self) -> Sequence[ConfigError]:
+        """Of what is on the disk and not in force."""
+        ...
+
+    @property
+    def wants_restart(self) -> bool:
+        """Whether agent.toml is another one than at the start."""
+        ...
+
+
 @dataclass(slots=True)
 class Agent:
     """The parts of a running agent.  ``app.py`` alone puts them together."""
@@ -62,6 +77,7 @@ class Agent:
     endpoints: Any = None  # doors/local.py
     wall: Callable[[], Time] = lambda: time.time_ns() // 1000  # what the clock on the wall says
     attempts: Attempts | None = None  # None: nobody who fails has to wait
+    reload: Reloading | None = None
     parts: dict[str, Any] = field(default_factory=dict)  # use cases, by name
 
     @property
@@ -172,6 +188,3 @@ def install(app: FastAPI, agent: Agent) -> None:
     app.add_exception_handler(StoreAway, _away)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _not_served)
-
-
-Handler = Callable[[Request], Awaitable[Any]]

@@ -10,17 +10,25 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeAlias, TypeVar
 
 from fastapi import APIRouter
 
 from hoopagent.api.context import Agent, Who
+from hoopagent.config import Config
 from hoopagent.config_files import check
 from hoopagent.means import View
 from hoopagent.recorder import RESERVE
 from hoopagent.store import StoreAway
 from hoopcore.model import SECOND, Time
+from hoopcore.places import ConfigError
+
+T = TypeVar("T")
+Checked: TypeAlias = tuple[Config | None, list[ConfigError]]
 
 _LIMIT = 5.0  # seconds
+_FRESH = 0.1  # seconds that a look at files is good for
 
 # Below this much above the reserve, whoever runs the agent should know.
 _SCARCE = 16 * RESERVE
@@ -42,19 +50,40 @@ class Found:
         return {"check": self.check, "state": self.state, "said": said, "mend": theirs}
 
 
+class Lately(Generic[T]):
+    """One look for all who ask at about the same time.
+
+    Whoever is signed in may ask as often as they like, and a look at files takes a thread.
+    """
+
+    def __init__(self, look: Callable[[], T]) -> None:
+        self._look = look
+        self._seen: asyncio.Future[T] | None = None
+        self._began = 0.0
+
+    async def seen(self) -> T:
+        loop = asyncio.get_running_loop()
+        if self._seen is None or (self._seen.done() and loop.time() - self._began > _FRESH):
+            self._began = loop.time()
+            self._seen = loop.run_in_executor(None, self._look)
+        return await asyncio.shield(self._seen)  # whoever leaves takes it from nobody else
+
+
 def router(agent: Agent) -> APIRouter:
     """``GET /v1/doctor``."""
     routes = APIRouter(prefix="/v1/doctor")
+    room = Lately(partial(_space, agent))
+    on_disk = Lately(lambda: check(agent.config.folder))
 
     @routes.get("")
     async def looked(who: Who) -> list[View]:
-        looks: tuple[tuple[str, Callable[[Agent], Awaitable[Found]]], ...] = (
-            ("store", _store),
-            ("recordings", _recordings),
-            ("policy", _policy),
-            ("agent's clock", _clock),
+        looks: tuple[tuple[str, Awaitable[Found]], ...] = (
+            ("store", _store(agent)),
+            ("recordings", room.seen()),
+            ("policy", _policy(agent, on_disk)),
+            ("agent's clock", _clock(agent)),
         )
-        found = await asyncio.gather(*(_within(name, look(agent)) for name, look in looks))
+        found = await asyncio.gather(*(_within(name, look) for name, look in looks))
         return [one.view(whole=agent.administers(who)) for one in found]
 
     return routes
@@ -77,10 +106,6 @@ async def _store(agent: Agent) -> Found:
     return Found("store", "ok", "it answers, and can be written")
 
 
-async def _recordings(agent: Agent) -> Found:
-    return await asyncio.to_thread(_space, agent)
-
-
 def _space(agent: Agent) -> Found:
     """Room where recordings are kept; below the reserve no session is opened."""
     place = next(one for one in (agent.recordings, *agent.recordings.parents) if one.exists())
@@ -100,11 +125,13 @@ def _space(agent: Agent) -> Found:
     return Found("recordings", "ok", "there is room for them", detail=detail)
 
 
-async def _policy(agent: Agent) -> Found:
+async def _policy(agent: Agent, on_disk: Lately[Checked]) -> Found:
     loaded = agent.config
-    config, problems = await asyncio.to_thread(check, loaded.folder)
+    config, problems = await on_disk.seen()
     short = loaded.version[:12]
-    if config is None:
+    held_back = () if agent.reload is None else agent.reload.problems
+    if config is None or held_back:
+        problems = problems or list(held_back)
         said = f"version {short} is in force; what is on the disk now does not load"
         first = problems[0] if problems else None
         detail = f"{first.file}:{first.line}: {first.message}" if first else ""
@@ -112,6 +139,9 @@ async def _policy(agent: Agent) -> Found:
         return Found("policy", "fail", said, mend, detail)
     if config.version != loaded.version:
         said = f"version {short} is in force; another one, {config.version[:12]}, is on the disk"
+        return Found("policy", "warn", said, "Wait a second: it is being taken.")
+    if agent.reload is not None and agent.reload.wants_restart:
+        said = f"version {short} is in force, but agent.toml has changed, which takes a restart"
         return Found("policy", "warn", said, f"hoop-agent restart --config {loaded.folder}")
     return Found("policy", "ok", f"version {short} is in force, and is what is on the disk")
 

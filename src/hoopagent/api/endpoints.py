@@ -90,9 +90,8 @@ def _section(agent: Agent, wish: Wish) -> TargetSection:
 async def _until(agent: Agent, who: Principal, target: str, section: TargetSection) -> Time:
     """When their access ends; Refused where they have none."""
     now = agent.clock()
-    grants = await agent.store.grants(principal=who.id, target=target, live_at=now)
-    until = await agent.store.identity_until(who.id)
-    found = access(grants, who.id, target_of(target, section), now, until)
+    standing = await agent.store.standing(who.id, target, now)
+    found = access(standing.grants, who.id, target_of(target, section), now, standing.until)
     if found is None:
         words = f'you have no grant for "{target}"'
         hint = f'Ask for it:  hoop request {target} --reason "..." --for 1h'

@@ -162,13 +162,14 @@ def application(agent: Agent) -> FastAPI:
         sessions,
         status,
         targets,
+        who_can,
     )
 
     app = FastAPI(title="hoop agent", version=agent.version, openapi_url=None)
     install(app, agent)
     app.add_middleware(Bounded)
     app.add_middleware(Versioned)
-    for noun in (status, doctor, targets, endpoints, requests, grants, sessions, reviews):
+    for noun in (status, doctor, targets, endpoints, requests, grants, sessions, reviews, who_can):
         app.include_router(noun.router(agent))
     return app
 

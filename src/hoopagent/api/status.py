@@ -7,9 +7,13 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from hoopagent.api.budgets import budgets_of
 from hoopagent.api.context import Agent, Who
+from hoopagent.means import View, targets_of
 from hoopcore import versions
-from hoopcore.model import rfc3339
+from hoopcore.access import holds
+from hoopcore.model import Principal, rfc3339
+from hoopcore.policy import Policy
 
 
 def router(agent: Agent) -> APIRouter:
@@ -34,6 +38,7 @@ def router(agent: Agent) -> APIRouter:
                 "groups": sorted(who.groups),
                 "roles": sorted(agent.roles(who)),
             },
+            "budgets": await _budgets(agent, who),
             "identity_until": rfc3339(await agent.store.identity_until(who.id)),
             "token_expires": rfc3339(token.expires),
             "keys": {"recording_public": base64.b64encode(agent.recording_key).decode()},
@@ -45,3 +50,19 @@ def router(agent: Agent) -> APIRouter:
         return {}
 
     return routes
+
+
+async def _budgets(agent: Agent, who: Principal) -> list[View]:
+    """Of all grants of theirs that hold now."""
+    now = agent.clock()
+    found: list[View] = []
+    policy = Policy.load(agent.config.rules)
+    if not policy.budgets:
+        return found
+    held = await agent.store.grants(principal=who.id, live_at=now)
+    for name, target in sorted(targets_of(agent.config).items()):
+        mine = [grant.id for grant in held if holds(grant, target, now)]
+        if mine:
+            budgets = await budgets_of(agent, policy, who, target, mine, now)
+            found += [{"target": name, **one} for one in budgets]
+    return found

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
+from hoopagent.api.budgets import budgets_of
 from hoopagent.api.context import Agent, Who
 from hoopagent.config import Config, TargetSection
 from hoopagent.errors import Refused
@@ -133,6 +134,7 @@ def _view(
 async def _whole(agent: Agent, who: Principal, one: _Seen, now: Time) -> View:
     """What this person may do there, by what, how long, and what stands in between."""
     config, target = agent.config, one.target
+    policy = Policy.load(config.rules)
     section = config.targets[target.name]
     groups = sorted(set().union(*(offer.approvers for offer in one.offers)))
     people = await agent.store.principals_in(groups) if groups else []
@@ -149,9 +151,10 @@ async def _whole(agent: Agent, who: Principal, one: _Seen, now: Time) -> View:
         ],
         "masks": _masks(config, who),
         "detectors": list(Masking.load(config.masks).detectors),
-        "rules": [
-            _rule(rule) for rule in Policy.load(config.rules).rules if rule.concerns(who, target)
-        ],
+        "rules": [_rule(rule) for rule in policy.rules if rule.concerns(who, target)],
+        "budgets": await budgets_of(
+            agent, policy, who, target, [grant.id for grant in one.grants], now
+        ),
         "recording": {
             "durability": target.durability.value,
             "text": section.record_text,
@@ -200,7 +203,6 @@ def _masks(config: Config, who: Principal) -> list[View]:
 def _rule(rule: Rule) -> View:
     return {
         "name": rule.name,
-        # Holding is not built yet: what a rule would hold is refused.
         "verdict": rule.verdict,
         "reason": rule.reason,
         "effects": sorted(effect.value for effect in rule.effects),

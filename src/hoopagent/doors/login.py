@@ -24,12 +24,13 @@ import structlog
 from hoopagent import connect
 from hoopagent.connect import Place, TargetUnreachable
 from hoopagent.lane import Lane, LaneClosed
-from hoopagent.relay import places
+from hoopagent.logs import places
 from hoopcore.model import Principal
 from hoopcore.protocols.postgres.login import RANDOM, Admission, fatal, login, not_let_in
 from hoopcore.protocols.postgres.scram import Verifier
 from hoopcore.stream import (
     Admit,
+    Aside,
     Cancel,
     Closed,
     Connect,
@@ -277,6 +278,8 @@ class Greeting:
             case Connect(host):
                 await self._connect(host)
                 return None
+            case Aside(work):
+                return await asyncio.to_thread(work)
             case _:
                 raise AssertionError(f"unknown step {step}")
 

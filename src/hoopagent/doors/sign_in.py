@@ -24,6 +24,7 @@ from asyncssh.stream import SSHServerStreamSession
 
 from hoopagent.errors import Refused
 from hoopagent.identity import Identity
+from hoopagent.logs import places
 from hoopagent.store import StoreAway
 from hoopcore import versions
 from hoopcore.model import SECOND, rfc3339
@@ -114,9 +115,9 @@ class SignIn(SSHServerStreamSession[bytes]):
         except (TimeoutError, OSError, asyncssh.Error, h11.ProtocolError):
             # Whoever asks so gets no answer: there is nobody, or nobody who speaks HTTP.
             stdout.channel.abort()
-        except Exception:
-            # Our bug, whatever it is: nobody is signed in by it, and asyncssh says nothing of it.
-            log.exception("sign-in.failed")
+        except Exception as problem:  # noqa: BLE001 - the border: our bug signs nobody in
+            # Its text may hold what was sent, a token say.
+            log.error("sign-in.failed", problem=type(problem).__name__, where=places(problem))
             stdout.channel.abort()
         else:
             stdout.close()

@@ -10,9 +10,9 @@ that cannot follow) is a mistake of the caller: ``ValueError``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from hoopcore.model import (
     AuditEvent,
@@ -20,12 +20,14 @@ from hoopcore.model import (
     Grant,
     GrantState,
     Principal,
+    Priority,
     Request,
     RequestState,
     Session,
     Time,
     Vote,
 )
+from hoopcore.policy import Amount
 
 
 class StoreAway(Exception):
@@ -64,6 +66,21 @@ class Token:
     sign_in: str = ""  # id of the sign-in it belongs to; a renewal belongs to the one it renews
 
 
+class Standing(NamedTuple):
+    """What carries a session, all of it as it was at one moment."""
+
+    grants: list[Grant]  # latest end first
+    until: Time  # of the sign-in; 0 where there is none
+    principal: Principal | None = None
+
+
+class Terms(NamedTuple):
+    """What a grant was asked for under."""
+
+    role: str  # the database role of the rule
+    priority: Priority
+
+
 class Store(Protocol):
     async def close(self) -> None: ...
 
@@ -96,6 +113,25 @@ class Store(Protocol):
 
         With ``sign_in``, of the tokens of that sign-in alone.
         """
+        ...
+
+    # --- what carries a session
+    @property
+    def changes(self) -> int | None:
+        """Another number whenever principals, sign-ins or grants may have changed.
+
+        None where others write to this store too, so that nobody knows without asking.
+        """
+        ...
+
+    async def standing(
+        self, principal: str, target: str, live_at: Time, *, who: bool = False
+    ) -> Standing:
+        """What carries a session there at that time; with ``who`` the principal too."""
+        ...
+
+    async def terms(self, ids: Sequence[str]) -> dict[str, Terms]:
+        """By grant: what it was asked for under.  It never changes."""
         ...
 
     # --- requests, votes, grants
@@ -134,6 +170,14 @@ class Store(Protocol):
         Votes on one request stand in line.  With ``settle``, what follows from all of them
         happens in the same transaction, so no vote is ever overlooked and none fulfils twice.
         """
+        ...
+
+    async def use_hold(self, id: str, audit: AuditEvent) -> bool:
+        """Whether this held statement was approved, and now is used: True once, at the most."""
+        ...
+
+    async def open_holds(self) -> list[Request]:
+        """Held statements that are pending, or approved and not used."""
         ...
 
     async def votes(self, request: str) -> list[Vote]: ...
@@ -187,6 +231,15 @@ class Store(Protocol):
 
         A scheduled grant whose time has come is active after it.
         """
+        ...
+
+    # --- what went through grants, for budgets
+    async def spend(self, amounts: Mapping[tuple[str, int], Amount], oldest: int) -> None:
+        """Adds to (grant, bucket), and forgets all buckets before ``oldest``."""
+        ...
+
+    async def spent(self, grants: Sequence[str], oldest: int) -> dict[str, dict[int, Amount]]:
+        """By grant and bucket, what all agents have added; buckets before ``oldest`` left out."""
         ...
 
     # --- sessions

@@ -81,11 +81,17 @@ def _may_try_again(problem: DBAPIError) -> bool:
 # --- reading and writing ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Database:
-    """An engine and the only two ways to use it."""
+    """An engine and the only two ways to use it.
+
+    ``changes`` counts what was written, at its beginning and at its end, so that who has seen the
+    same number twice has missed nothing; ``alone``: nobody else writes there.
+    """
 
     engine: AsyncEngine
+    alone: bool = False
+    changes: int = 0
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """What the work finds, all of it in one snapshot on SQLite."""
@@ -93,8 +99,20 @@ class Database:
             async with self.engine.connect() as connection:
                 return await work(connection)
 
-    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """The work's answer, after its transaction is committed; it may run more than once."""
+    async def write(
+        self, work: Callable[[AsyncConnection], Awaitable[T]], *, counts: bool = True
+    ) -> T:
+        """The work's answer, after its transaction is committed; it may run more than once.
+
+        ``counts`` False: it changes nothing that ``changes`` is asked for.
+        """
+        self.changes += counts
+        try:
+            return await self._write(work)
+        finally:
+            self.changes += counts
+
+    async def _write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         with border():
             for attempt in range(1, ATTEMPTS + 1):
                 try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -200,11 +200,7 @@ class Life:
         if requests is not None:
             question = question.where(grants.c.request.in_(set(requests)))
         if live_at is not None:
-            question = question.where(
-                grants.c.state.in_([GrantState.ACTIVE.value, GrantState.SCHEDULED.value]),
-                grants.c.not_before <= live_at,
-                grants.c.not_after > live_at,
-            )
+            question = question.where(live(live_at))
 
         async def work(connection: AsyncConnection) -> list[Grant]:
             found = await connection.execute(question)
@@ -372,3 +368,12 @@ async def _expire(connection: AsyncConnection, now: Time) -> tuple[list[str], li
     events += [AuditEvent(now, SYSTEM, "grant.started", id) for id in sorted(begun.scalars())]
     await log(connection, *events)
     return requests_late, grants_over
+
+
+def live(at: Time) -> ColumnElement[bool]:
+    """Grants that hold at that time, scheduled ones included."""
+    return and_(
+        grants.c.state.in_([GrantState.ACTIVE.value, GrantState.SCHEDULED.value]),
+        grants.c.not_before <= at,
+        grants.c.not_after > at,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 
 from sqlalchemy import Select, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -36,7 +37,7 @@ class People:
             ).scalar_one()
             return highest
 
-        return await self._database.write(work)
+        return await self._database.write(work, counts=False)
 
     # --- principals
 
@@ -91,19 +92,7 @@ class People:
         )
 
     async def _people(self, question: Select[tuple[object, ...]]) -> list[Principal]:
-        async def work(connection: AsyncConnection) -> list[Principal]:
-            found = (await connection.execute(question)).mappings().all()
-            belong = await connection.execute(
-                select(memberships.c.principal, memberships.c.member_of).where(
-                    memberships.c.principal.in_([row["id"] for row in found])
-                )
-            )
-            groups: defaultdict[str, list[str]] = defaultdict(list)
-            for belonging in belong.mappings():
-                groups[belonging["principal"]].append(belonging["member_of"])
-            return [rows.principal(row, groups[row["id"]]) for row in found]
-
-        return await self._database.read(work)
+        return await self._database.read(partial(people, question=question))
 
     # --- tokens
 
@@ -190,14 +179,40 @@ class People:
         return await self._database.write(work)
 
     async def identity_until(self, principal: str, sign_in: str | None = None) -> Time:
-        question = select(func.max(tokens.c.identity_until)).where(
-            tokens.c.principal == principal, tokens.c.revoked.is_(False)
+        return await self._database.read(
+            partial(identity_until, principal=principal, sign_in=sign_in)
         )
-        if sign_in is not None:
-            question = question.where(tokens.c.sign_in == sign_in)
 
-        async def work(connection: AsyncConnection) -> Time:
-            latest: Time | None = (await connection.execute(question)).scalar_one()
-            return latest or 0
 
-        return await self._database.read(work)
+# --- what others ask within a transaction of their own --------------------------------------------
+
+
+async def people(
+    connection: AsyncConnection, question: Select[tuple[object, ...]]
+) -> list[Principal]:
+    """The principals that a question about their table finds, with their groups."""
+    found = (await connection.execute(question)).mappings().all()
+    if not found:
+        return []
+    belong = await connection.execute(
+        select(memberships.c.principal, memberships.c.member_of).where(
+            memberships.c.principal.in_([row["id"] for row in found])
+        )
+    )
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for belonging in belong.mappings():
+        groups[belonging["principal"]].append(belonging["member_of"])
+    return [rows.principal(row, groups[row["id"]]) for row in found]
+
+
+async def identity_until(
+    connection: AsyncConnection, principal: str, sign_in: str | None = None
+) -> Time:
+    """See ``Store.identity_until``."""
+    question = select(func.max(tokens.c.identity_until)).where(
+        tokens.c.principal == principal, tokens.c.revoked.is_(False)
+    )
+    if sign_in is not None:
+        question = question.where(tokens.c.sign_in == sign_in)
+    latest: Time | None = (await connection.execute(question)).scalar_one()
+    return latest or 0

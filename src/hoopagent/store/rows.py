@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from sqlalchemy import RowMapping
 
-from hoopagent.store import Token
+from hoopagent.store import Terms, Token
 from hoopcore.model import (
     NOTHING,
     Answer,
@@ -17,6 +18,7 @@ from hoopcore.model import (
     Decision,
     Grant,
     GrantState,
+    Held,
     Kind,
     Principal,
     Priority,
@@ -113,7 +115,24 @@ def request_values(request: Request) -> Values:
         "ticket": plain(request.ticket),
         "priority": request.priority.value,
         "key": request.key or None,
+        "held": _held_text(request.held),
     }
+
+
+def _held_text(held: Held | None) -> str:
+    return "" if held is None else plain(json.dumps(asdict(held), ensure_ascii=False))
+
+
+def _held(text: str) -> Held | None:
+    if not text:
+        return None
+    kept: dict[str, Any] = json.loads(text)
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()}
+    return Held(**values)
+
+
+def terms(row: RowMapping) -> Terms:
+    return Terms(_rule(row["rule"]).database_role, Priority(row["priority"]))
 
 
 def request(row: RowMapping) -> Request:
@@ -125,6 +144,7 @@ def request(row: RowMapping) -> Request:
             "state": RequestState(row["state"]),
             "priority": Priority(row["priority"]),
             "key": row["key"] or "",
+            "held": _held(row["held"]),
         }
     )
 

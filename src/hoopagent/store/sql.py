@@ -1,7 +1,8 @@
 """The one implementation of ``Store``, on SQLite and on PostgreSQL.
 
-What it does lies beside it: ``people`` (who), ``life`` (requests to grants), ``past`` (sessions,
-decisions, audit).  Here: how a store is found, made and brought up to date.
+What it does lies beside it: ``people`` (who), ``life`` (requests to grants), ``waiting`` (held
+statements), ``past`` (sessions, decisions, audit), ``spending`` (what budgets count), ``standings``
+(what carries a session).  Here: how a store is found, made and brought up to date.
 
 Order of the file: the store, opening either kind, the migrations.
 """
@@ -26,6 +27,9 @@ from hoopagent.store.database import Database, cause, postgres_engine, sqlite_en
 from hoopagent.store.life import Life
 from hoopagent.store.past import Past
 from hoopagent.store.people import People
+from hoopagent.store.spending import Spending
+from hoopagent.store.standings import Standings
+from hoopagent.store.waiting import Waiting
 from hoopcore.model import Time
 
 # "hoop" in the header of our SQLite files, where file(1) and we look for it.
@@ -34,12 +38,14 @@ APPLICATION = 0x686F6F70
 _MIGRATING = 0x686F6F70_0001
 
 
-class SqlStore(People, Life, Past):
+class SqlStore(People, Life, Standings, Waiting, Past, Spending):
     """Every question of ``Store``, by SQL that both databases understand."""
 
 
-async def open_store(url: str, now: Time) -> Store:
+async def open_store(url: str, now: Time, *, alone: bool = False) -> Store:
     """The store at a SQLAlchemy-like URL, made where there is none and brought up to date.
+
+    ``alone``: it is a file that no other agent writes to.
 
     ``sqlite:////data/hoop.db`` or ``postgresql://host/hoop`` (libpq's parameters).  StoreAway where
     the server cannot be reached; StoreUnusable where what is there is not ours, is damaged, or
@@ -50,7 +56,7 @@ async def open_store(url: str, now: Time) -> Store:
     except ArgumentError:
         raise StoreUnusable("the store is no URL: sqlite:///PATH or postgresql://…") from None
     if kind == "sqlite":
-        store = await _open_sqlite(make_url(url).database or "")
+        store = await _open_sqlite(make_url(url).database or "", alone)
     elif kind == "postgresql":
         store = await _open_postgres(url)
     else:
@@ -66,7 +72,7 @@ async def open_store(url: str, now: Time) -> Store:
 # --- SQLite ---------------------------------------------------------------------------------------
 
 
-async def _open_sqlite(name: str) -> SqlStore:
+async def _open_sqlite(name: str, alone: bool) -> SqlStore:
     if name in ("", ":memory:"):
         raise StoreUnusable("a store wants a file: sqlite:///PATH")
     path = Path(name)
@@ -74,7 +80,7 @@ async def _open_sqlite(name: str) -> SqlStore:
         _make_private(path)
     except OSError as problem:
         raise StoreUnusable(f"the store {path} cannot be used: {problem.strerror}") from problem
-    database = Database(sqlite_engine(path))
+    database = Database(sqlite_engine(path), alone=alone)
     try:
         await database.write(_ours)
         await database.outside("PRAGMA journal_mode = wal")

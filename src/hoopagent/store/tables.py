@@ -37,22 +37,31 @@ def _principal(name: str, *, nullable: bool = False) -> Column[str]:
     return Column(name, Text, ForeignKey("principals.id"), nullable=nullable)
 
 
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False)
+
+
+def _number(name: str, *, index: bool | None = None) -> Column[int]:
+    """A count, or a time."""
+    return Column(name, BigInteger, nullable=False, index=index)
+
+
 clock = Table(
     "clock",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),  # one row, 1
-    Column("highest", BigInteger, nullable=False),
+    _number("highest"),
 )
 
 principals = Table(
     "principals",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("issuer", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("email", Text, nullable=False),
-    Column("seen", BigInteger, nullable=False),
+    _text("kind"),
+    _text("issuer"),
+    _text("subject"),
+    _text("email"),
+    _number("seen"),
     Column("owner", Text, nullable=False, server_default=text("''")),
 )
 
@@ -67,7 +76,7 @@ id_tokens = Table(
     "id_tokens",
     metadata,
     Column("hash", Text, primary_key=True),
-    Column("expires", BigInteger, nullable=False, index=True),
+    _number("expires", index=True),
 )
 
 tokens = Table(
@@ -75,10 +84,10 @@ tokens = Table(
     metadata,
     Column("hash", Text, primary_key=True),
     _principal("principal"),
-    Column("issued", BigInteger, nullable=False),
-    Column("expires", BigInteger, nullable=False),
-    Column("identity_until", BigInteger, nullable=False),
-    Column("key", Text, nullable=False),
+    _number("issued"),
+    _number("expires"),
+    _number("identity_until"),
+    _text("key"),
     Column("uid", BigInteger),
     Column("revoked", Boolean, nullable=False, server_default=text("false")),
     Column("sign_in", Text, nullable=False, server_default=text("''"), index=True),
@@ -90,19 +99,20 @@ requests = Table(
     metadata,
     Column("id", Text, primary_key=True),
     _principal("requester"),
-    Column("target", Text, nullable=False),
-    Column("scope", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("duration", BigInteger, nullable=False),
-    Column("created", BigInteger, nullable=False),
-    Column("expires", BigInteger, nullable=False),
-    Column("rule", Text, nullable=False),
-    Column("policy_version", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("task", Text, nullable=False),
-    Column("ticket", Text, nullable=False),
-    Column("priority", Text, nullable=False),
+    _text("target"),
+    _text("scope"),
+    _text("reason"),
+    _number("duration"),
+    _number("created"),
+    _number("expires"),
+    _text("rule"),
+    _text("policy_version"),
+    _text("state"),
+    _text("task"),
+    _text("ticket"),
+    _text("priority"),
     Column("key", Text),  # NULL where there is none: NULLs are all different
+    Column("held", Text, nullable=False, server_default=text("''")),  # JSON; empty: asks for access
     UniqueConstraint("requester", "key"),
     Index("ix_requests_state_expires", "state", "expires"),
 )
@@ -113,9 +123,9 @@ votes = Table(
     Column("id", Text, primary_key=True),
     Column("request", Text, ForeignKey("requests.id"), nullable=False),
     _principal("voter"),
-    Column("answer", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("at", BigInteger, nullable=False),
+    _text("answer"),
+    _text("reason"),
+    _number("at"),
     Column("duration", BigInteger),
     UniqueConstraint("request", "voter"),
 )
@@ -126,14 +136,14 @@ grants = Table(
     Column("id", Text, primary_key=True),
     Column("request", Text, ForeignKey("requests.id"), nullable=False, index=True),
     _principal("principal"),
-    Column("target", Text, nullable=False),
-    Column("scope", Text, nullable=False),
-    Column("not_before", BigInteger, nullable=False),
-    Column("not_after", BigInteger, nullable=False),
-    Column("state", Text, nullable=False),
+    _text("target"),
+    _text("scope"),
+    _number("not_before"),
+    _number("not_after"),
+    _text("state"),
     Column("ended_at", BigInteger),
-    Column("ended_by", Text, nullable=False),
-    Column("ended_why", Text, nullable=False),
+    _text("ended_by"),
+    _text("ended_why"),
     Index("ix_grants_principal_target", "principal", "target"),
     Index("ix_grants_state_not_after", "state", "not_after"),
 )
@@ -143,17 +153,17 @@ sessions = Table(
     metadata,
     Column("id", Text, primary_key=True),
     _principal("principal"),
-    Column("target", Text, nullable=False),
-    Column("database", Text, nullable=False),
-    Column("door", Text, nullable=False),
-    Column("client", Text, nullable=False),
-    Column("started", BigInteger, nullable=False, index=True),
+    _text("target"),
+    _text("database"),
+    _text("door"),
+    _text("client"),
+    _number("started", index=True),
     Column("ended", BigInteger, index=True),
-    Column("end_cause", Text, nullable=False),
-    Column("statements", BigInteger, nullable=False),
-    Column("refused", BigInteger, nullable=False),
-    Column("masked", BigInteger, nullable=False),
-    Column("head", Text, nullable=False),
+    _text("end_cause"),
+    _number("statements"),
+    _number("refused"),
+    _number("masked"),
+    _text("head"),
     Index("ix_sessions_principal_started", "principal", "started"),
 )
 
@@ -165,25 +175,36 @@ session_grants = Table(
     Column("place", Integer, nullable=False),
 )
 
+spent = Table(  # what budgets count, in buckets of a few minutes
+    "spent",
+    metadata,
+    Column("grant_id", Text, ForeignKey("grants.id"), primary_key=True),
+    Column("bucket", BigInteger, primary_key=True, autoincrement=False),
+    _number("rows"),
+    _number("bytes"),
+    _number("sensitive"),
+    _number("statements"),
+)
+
 decisions = Table(
     "decisions",
     metadata,
     Column("id", Text, primary_key=True),
     Column("grant_id", Text, ForeignKey("grants.id"), nullable=False, index=True),
-    Column("actor", Text, nullable=False),  # no key: the system decides too
-    Column("answer", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("evidence", Text, nullable=False),
+    _text("actor"),  # no key: the system decides too
+    _text("answer"),
+    _text("reason"),
+    _number("at"),
+    _text("evidence"),
 )
 
 audit = Table(
     "audit",
     metadata,
     Column("seq", _Counter, primary_key=True, autoincrement=True),
-    Column("at", BigInteger, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("detail", Text, nullable=False),
+    _number("at"),
+    _text("actor"),
+    _text("action"),
+    _text("subject"),
+    _text("detail"),
 )

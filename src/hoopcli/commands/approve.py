@@ -65,11 +65,6 @@ def vote(
     if duration is not None:
         body["duration"] = duration
     decided = client.post(path("requests", request, "votes"), body)
-    screen.show_one(
-        output,
-        decided,
-        pairs=lambda value: about.request_card(value, now),
-        name=lambda value: value["id"],
-    )
+    screen.show_request(output, decided)
     if output is Output.TABLE and decided["state"] == "pending":
         say(f"Your vote counts; it still waits for {clean(about.needs(decided))}.")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hoopcli import about, completion_values, screen
+from hoopcli import completion_values, screen
 from hoopcli.client import connected, path
 from hoopcli.options import OutputOption, request_id
 from hoopcli.view import Output
@@ -30,12 +30,6 @@ def cancel(
     Example:
       hoop cancel req-4k7mq2zt9x
     """
-    now = screen.now()
     with connected() as client:
         value = client.post(path("requests", request_id(request), "cancel"))
-    screen.show_one(
-        output,
-        value,
-        pairs=lambda one: about.request_card(one, now),
-        name=lambda one: one["id"],
-    )
+    screen.show_request(output, value)

@@ -13,7 +13,7 @@ import typer
 
 from hoopcli import completion_values, screen
 from hoopcli.client import connected
-from hoopcli.errors import Failure, NotSignedIn, say, usage
+from hoopcli.errors import Exit, Failure, NotSignedIn, say, usage
 from hoopcli.options import OutputOption
 from hoopcli.view import Output, clean
 
@@ -97,7 +97,7 @@ def ssh_ready(
 _Targets = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Which; all you can reach, if none is named.",
+        help="Which; if none is named, all you can reach, up to 20.",
         metavar="TARGET...",
         show_default=False,
         autocompletion=completion_values.targets,
@@ -147,6 +147,10 @@ def pg_service(
             say(f"Try:  psql service={clean(name)}")
 
 
+# Targets that get a service without having been named.
+_MOST = 20
+
+
 def _opened(targets: list[str]) -> list[dict[str, Any]]:
     """The address of each target that is wanted, open from now on."""
     from hoopcli import opening
@@ -163,6 +167,9 @@ def _opened(targets: list[str]) -> list[dict[str, Any]]:
         ]
         if not wanted:
             raise Failure("there is no target you may see")
+        if not targets and len(wanted) > _MOST:
+            said = f"you may see {len(wanted)} targets, and each takes a port of this machine"
+            raise Failure(said, "Name those you use:  hoop config pg-service TARGET...", Exit.USAGE)
         return [opening.address(client, one) for client, one in wanted]
 
 

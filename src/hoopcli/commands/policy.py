@@ -15,7 +15,7 @@ import typer
 
 from hoopcli import completion_values, screen
 from hoopcli.errors import Exit, fail, say, usage
-from hoopcli.options import OutputOption
+from hoopcli.options import EvidenceArgument, KeyOption, OutputOption
 from hoopcli.view import Output, clean
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
@@ -209,20 +209,11 @@ def _moment(given: str | None) -> int:
 
 @app.command()
 def why(
-    session: Annotated[
-        str,
-        typer.Argument(
-            help="A session, or a recording's file.",
-            metavar="SESSION|FILE",
-            autocompletion=completion_values.sessions,
-        ),
-    ],
+    session: EvidenceArgument,
     number: Annotated[
         int, typer.Argument(help="The statement, as hoop replay numbers it.", metavar="N", min=1)
     ],
-    key: Annotated[
-        Path | None, typer.Option(help="The agent's public key, for a file.", metavar="FILE")
-    ] = None,
+    key: KeyOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Say why a statement of a session was let through or refused.

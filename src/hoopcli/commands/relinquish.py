@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hoopcli import about, completion_values, screen
+from hoopcli import completion_values, screen
 from hoopcli.client import connected, path
 from hoopcli.options import OutputOption, grant_id
 from hoopcli.view import Output
@@ -30,12 +30,6 @@ def relinquish(
     Example:
       hoop relinquish grt-7h2vd9xk4p
     """
-    now = screen.now()
     with connected() as client:
         value = client.post(path("grants", grant_id(grant), "relinquish"))
-    screen.show_one(
-        output,
-        value,
-        pairs=lambda one: about.grant_card(one, now),
-        name=lambda one: one["id"],
-    )
+    screen.show_grant(output, value)

@@ -7,13 +7,13 @@ import sys
 import time
 from collections.abc import Iterable
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hoopcli import completion_values, screen, view
+from hoopcli import screen, view
 from hoopcli.errors import say, usage
+from hoopcli.options import EvidenceArgument, KeyOption
 
 if TYPE_CHECKING:
     from hoopcli.evidence import Evidence
@@ -33,14 +33,7 @@ class Format(StrEnum):
 
 @app.command()
 def replay(
-    session: Annotated[
-        str,
-        typer.Argument(
-            help="A session, or a recording's file.",
-            metavar="SESSION|FILE",
-            autocompletion=completion_values.sessions,
-        ),
-    ],
+    session: EvidenceArgument,
     speed: Annotated[
         float | None, typer.Option(help="So many times as fast; 1 is as it was.", metavar="N")
     ] = None,
@@ -48,9 +41,7 @@ def replay(
     first: Annotated[
         int, typer.Option("--from", help="Begin at this statement.", metavar="N", min=0)
     ] = 0,
-    key: Annotated[
-        Path | None, typer.Option(help="The agent's public key, for a file.", metavar="FILE")
-    ] = None,
+    key: KeyOption = None,
     output: Annotated[
         Format,
         typer.Option("-o", "--output", help="What to print.", metavar="table|json|sql"),

@@ -90,8 +90,7 @@ def settle(client: Client, asked: Any, output: Output, patience: int | None) -> 
     """Shows a request that was just made, after waiting for it if that is wished for."""
     if patience is not None:
         asked = waiting.until_decided(client, asked, patience)
-    now = screen.now()
-    screen.show_one(output, asked, pairs=lambda value: about.request_card(value, now), name=_name)
+    screen.show_request(output, asked)
     waiting.granted(asked)
     if output is not Output.TABLE:
         return
@@ -99,10 +98,6 @@ def settle(client: Client, asked: Any, output: Output, patience: int | None) -> 
         say(f"It waits for {clean(about.needs(asked))}, who type:  hoop approve {asked['id']}")
     else:
         say(f"You have access:  hoop connect {clean(asked['target'])}")
-
-
-def _name(value: Any) -> object:
-    return value["id"]
 
 
 def _priority(text: str) -> str:

@@ -61,9 +61,7 @@ def requests(
     with connected() as client:
         if request is not None:
             value = client.get(path("requests", request_id(request)))
-            screen.show_one(
-                output, value, pairs=lambda one: about.request_card(one, now), name=_name
-            )
+            screen.show_request(output, value)
             return
         values = client.get("/v1/requests", mine=mine, to_decide=to_decide, state=state)
     screen.show(

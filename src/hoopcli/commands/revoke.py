@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hoopcli import about, asking, completion_values, screen
+from hoopcli import asking, completion_values, screen
 from hoopcli.client import connected, path
 from hoopcli.options import OutputOption, grant_id
 from hoopcli.view import Output, clean
@@ -33,12 +33,6 @@ def revoke(
     """
     grant_id(grant)
     why = asking.reason(reason, "Why do you revoke it? ", f"hoop revoke {clean(grant)}")
-    now = screen.now()
     with connected() as client:
         value = client.post(path("grants", grant, "revoke"), {"reason": why})
-    screen.show_one(
-        output,
-        value,
-        pairs=lambda one: about.grant_card(one, now),
-        name=lambda one: one["id"],
-    )
+    screen.show_grant(output, value)

@@ -88,9 +88,15 @@ def _known(name: str) -> dict[str, Any]:
 def _tried(name: str) -> tuple[dict[str, Any], Failure | None]:
     """The same, or what is wrong with that agent: it hides nothing of the others."""
     try:
-        return _known(name), None
+        known = _known(name)
+        list(_card(known, screen.now()))
     except Failure as problem:
         return {"where": name, "problem": problem.message, "hint": problem.hint}, problem
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        unread = Failure(f"what the agent at {name} says of you cannot be read", "hoop doctor")
+        unread.__cause__ = error
+        return {"where": name, "problem": unread.message, "hint": unread.hint}, unread
+    return known, None
 
 
 def _renewed_by(workload: bool, refreshes: bool) -> str:
@@ -139,6 +145,8 @@ def _open(known: dict[str, Any], now: Any) -> Iterator[tuple[str, object]]:
     if not grants:
         yield "grant", "none:  hoop targets"
     yield "", _more(len(grants), "hoop grants")
+    for budget in known.get("budgets") or ():
+        yield "budget", f"{budget['target']}: {about.budget(budget, several=len(grants) > 1)}"
     for session in sessions[:_MOST]:
         began = view.when(session["started"], now)
         did = f"{session['statements']} statements"

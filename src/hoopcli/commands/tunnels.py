@@ -78,8 +78,7 @@ def stop(
     calls.call_if_running("stop", tunnels=chosen, all=everything)
     records.stopped(chosen)
     if forget:
-        left = [one for one in records.remembered() if (one.agent, one.target) not in chosen]
-        records.remember(left)
+        records.forgotten(chosen)
     closed = [{**one, "state": "closed"} for one in found if one["state"] != "closed"]
     if output is not Output.TABLE:
         screen.show(output, closed, heads=_HEADS, row=_row, name=_target, empty="")

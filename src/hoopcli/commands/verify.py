@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hoopcli import completion_values, screen
+from hoopcli import screen
 from hoopcli.errors import Exit, fail, say
-from hoopcli.options import OutputOption
+from hoopcli.options import EvidenceArgument, OutputOption
 from hoopcli.view import Output
 
 if TYPE_CHECKING:
@@ -21,14 +21,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command()
 def verify(
-    session: Annotated[
-        str,
-        typer.Argument(
-            help="A session, or a recording's file.",
-            metavar="SESSION|FILE",
-            autocompletion=completion_values.sessions,
-        ),
-    ],
+    session: EvidenceArgument,
     key: Annotated[
         Path | None,
         typer.Option(

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hoopcli.answering import listener_of
@@ -118,10 +119,28 @@ def _reached() -> socket.socket | None:
 
 
 def _started() -> socket.socket:
-    """The control socket of a process that was started for it; a second one ends by itself."""
+    """The control socket of a process that was started for it.
+
+    One that finds the folder taken ends by itself: whoever has it answers, or is about to end and
+    leaves the folder to the next one.
+    """
     log = made_folder() / LOG
+    process, end = _start(log), time.monotonic() + _START
+    while time.monotonic() < end:
+        connection = _reached()
+        if connection is not None:
+            return connection
+        if process.poll() == 0:
+            process = _start(log)
+        elif process.poll():
+            break
+        time.sleep(0.02)
+    raise Failure("the process that holds the tunnels did not start", f"Its last words: {log}")
+
+
+def _start(log: Path) -> subprocess.Popen[bytes]:
     with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as errors:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-P", "-m", "hoopcli.tunnels.daemon"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -130,15 +149,6 @@ def _started() -> socket.socket:
             env=_environment(),
             start_new_session=True,  # a Ctrl-C at this terminal is not for it
         )
-    end = time.monotonic() + _START
-    while time.monotonic() < end:
-        connection = _reached()
-        if connection is not None:
-            return connection
-        if process.poll():
-            break
-        time.sleep(0.02)
-    raise Failure("the process that holds the tunnels did not start", f"Its last words: {log}")
 
 
 def _environment() -> dict[str, str]:

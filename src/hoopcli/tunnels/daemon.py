@@ -214,7 +214,7 @@ class Daemon:
         kept.record = replace(record, port=kept.end.port)
         password = await self._signs.password(kept.record)
         kept.end.database = record.database
-        records.remember(records.with_record(records.remembered(), kept.record))
+        records.changed(partial(records.with_record, new=kept.record))
         return {**self._view(kept.record), "password": password}, None
 
     async def _reopen(self) -> None:

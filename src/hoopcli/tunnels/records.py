@@ -12,7 +12,7 @@ import hmac
 import json
 import os
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,20 +91,39 @@ def remembered() -> list[Record]:
         ) from problem
 
 
-def remember(records: Sequence[Record]) -> None:
-    """Exactly these, from now on."""
-    told: dict[str, Any] = {"version": 1, "tunnels": [asdict(one) for one in records]}
-    write_private(home() / "tunnels.json", json.dumps(told, indent=1).encode())
+def changed(edit: Callable[[list[Record]], list[Record]]) -> None:
+    """What ``edit`` makes of all records is kept from now on; one process at a time does this.
+
+    The process that holds the tunnels and any ``hoop`` may want to at the same moment.  The lock is
+    on a file of its own, since the records' file is another one each time.
+    """
+    import fcntl
+
+    own_folder(home())
+    handle = os.open(home() / "tunnels.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        known = remembered()
+        after = edit(known)
+        if after != known:
+            told: dict[str, Any] = {"version": 1, "tunnels": [asdict(one) for one in after]}
+            write_private(home() / "tunnels.json", json.dumps(told, indent=1).encode())
 
 
 def stopped(chosen: Collection[tuple[str, str]]) -> None:
     """Those of these agents and targets open no more by themselves."""
-    known = remembered()
-    left = [
-        replace(one, stays=False) if (one.agent, one.target) in chosen else one for one in known
-    ]
-    if left != known:
-        remember(left)
+    if remembered():
+        changed(
+            lambda known: [
+                replace(one, stays=False) if (one.agent, one.target) in chosen else one
+                for one in known
+            ]
+        )
+
+
+def forgotten(chosen: Collection[tuple[str, str]]) -> None:
+    """Those of these agents and targets have no port and no password any more."""
+    changed(lambda known: [one for one in known if (one.agent, one.target) not in chosen])
 
 
 def with_record(records: Sequence[Record], new: Record) -> list[Record]:

@@ -17,6 +17,7 @@ from hoopcore.access.asking import (
     fault_in,
     offers_for,
     repeats,
+    still_offered,
 )
 from hoopcore.access.deciding import WhyNot, answers_for, capacity, grant_for, may_vote, settle
 from hoopcore.access.holding import Access, access, bereft, deadline, end_of, holds
@@ -48,4 +49,5 @@ __all__ = [
     "offers_for",
     "repeats",
     "settle",
+    "still_offered",
 ]

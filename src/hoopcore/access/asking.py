@@ -94,6 +94,22 @@ def offers_for(
     )
 
 
+def still_offered(request: Request, asker: Principal, offers: Iterable[Eligibility]) -> int:
+    """For how many seconds the asker could ask for the same now; 0 where they could not at all.
+
+    Between a request and its approval roles change, and so do the groups of the asker.
+    """
+    return max(
+        (
+            offer.max_duration
+            for offer in offers_for(asker, request.target, offers)
+            if offer.scope.covers(request.scope)
+            and offer.database_role == request.rule.database_role
+        ),
+        default=0,
+    )
+
+
 def decidable(offer: Eligibility, asker: Principal, people: Iterable[Principal]) -> bool:
     """Whether somebody other than the asker could decide a request under this offer.
 

@@ -57,9 +57,12 @@ def may_vote(request: Request, voter: Principal, votes: Sequence[Vote], now: Tim
 def answers_for(voter: Principal, requester: Principal) -> bool:
     """Whether the requester is a service or an agent of this very person.
 
-    What it asks for is asked for its owner.  An owner that is a group names nobody.
+    What it asks for is asked for its owner.  An owner that is a group names nobody.  Providers and
+    people spell addresses in different cases.
     """
-    return bool(requester.owner) and requester.owner in (voter.id, voter.email, voter.subject)
+    owner = requester.owner.casefold()
+    names = (voter.id, voter.email.casefold(), voter.subject.casefold())
+    return bool(owner) and owner in names
 
 
 def _counted(request: Request, votes: Iterable[Vote]) -> list[Vote]:

@@ -20,9 +20,11 @@ from hoopcore.policy.budgets import (
     Budget,
     Reached,
     Spent,
+    ending,
+    free_at,
     holding,
-    left,
     newly_reached,
+    passing,
     reached,
 )
 from hoopcore.policy.deciding import BoundPolicy, Policy, decide
@@ -69,12 +71,14 @@ __all__ = [
     "Window",
     "decide",
     "doubts",
+    "ending",
     "explain",
+    "free_at",
     "holding",
-    "left",
     "load",
     "newly_reached",
     "outside",
+    "passing",
     "reached",
     "surroundings",
 ]

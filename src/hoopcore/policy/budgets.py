@@ -4,18 +4,18 @@ Counting is arithmetic on frozen values: ``Spent.add`` gives the next one.  An h
 buckets of five minutes, and one that began up to an hour ago counts whole; so no hour ever sees
 more than its budget, and a session waits at most five minutes longer than it would have to.
 
-The seam: whoever relays calls ``add`` for each grant that carries the session, once per statement
-judged and once per ``Finished`` (rows, bytes, masked).  Within a result it keeps plain integers and
-compares them with ``left``, so that one endless SELECT is seen while it runs.  Behind each ``add``
-``newly_reached`` says what to tell or to end; before a statement that is allowed, ``holding``.
+Whoever relays calls ``add`` for each grant that carries the session: once per statement judged, and
+once for all rows of a piece of a result, before that piece is let go, so that one endless SELECT is
+seen while it runs.  Behind each ``add`` ``newly_reached`` says what to tell, ``passing`` whether to
+end; before a statement, ``ending`` and ``holding``.
 
 Order: amounts, counting, budgets and what they say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from hoopcore.model import SECOND, Time
@@ -40,11 +40,13 @@ class Amount(NamedTuple):
     statements: int = 0
 
     def plus(self, other: Amount) -> Amount:
+        rows, size, sensitive, statements = self
+        more_rows, more_size, more_sensitive, more_statements = other
         return Amount(
-            self.rows + other.rows,
-            self.bytes + other.bytes,
-            self.sensitive + other.sensitive,
-            self.statements + other.statements,
+            rows + more_rows,
+            size + more_size,
+            sensitive + more_sensitive,
+            statements + more_statements,
         )
 
 
@@ -71,6 +73,14 @@ class Spent(NamedTuple):
         for _, one in kept:
             before = before.plus(one)
         return Spent(bucket, amount, kept, before)
+
+    @classmethod
+    def of(cls, buckets: Mapping[int, Amount]) -> Spent:
+        """What these buckets hold together."""
+        spent = cls()
+        for bucket in sorted(buckets):
+            spent = spent.add(bucket * BUCKET, buckets[bucket])
+        return spent
 
     def total(self, at: Time) -> Amount:
         """What counts against an hour that ends at this time."""
@@ -100,6 +110,13 @@ class Budget:
     bytes: int | None = None
     sensitive: int | None = None
     statements: int | None = None
+    # Places in an Amount that have a limit; found out once, since they are asked for all the time.
+    _limits: tuple[tuple[int, int], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        found = ((place, getattr(self, name)) for place, name in enumerate(MEASURES))
+        limits = tuple((place, limit) for place, limit in found if limit is not None)
+        object.__setattr__(self, "_limits", limits)
 
     def applies(self, known: Known) -> bool:
         """Whether it is about this session; a doubt counts as met."""
@@ -108,14 +125,13 @@ class Budget:
 
     def limits(self) -> tuple[tuple[str, int], ...]:
         """The measures that have a limit."""
-        found = ((name, getattr(self, name)) for name in MEASURES)
-        return tuple((name, limit) for name, limit in found if limit is not None)
+        return tuple((MEASURES[place], limit) for place, limit in self._limits)
 
     def used_up(self, total: Amount) -> str:
         """The first measure that has reached its limit; empty where none has."""
-        for name, limit in self.limits():
-            if getattr(total, name) >= limit:
-                return name
+        for place, limit in self._limits:
+            if total[place] >= limit:
+                return MEASURES[place]
         return ""
 
 
@@ -127,9 +143,14 @@ class Reached(NamedTuple):
     limit: int
 
     @property
+    def noun(self) -> str:
+        """What is measured, for the person."""
+        return _WORDS[self.measure]
+
+    @property
     def words(self) -> str:
         """For the person, before the budget's own reason."""
-        return f"{self.limit:,} {_WORDS[self.measure]} in an hour are used up"
+        return f"{self.limit:,} {self.noun} in an hour are used up"
 
 
 _WORDS = {
@@ -147,6 +168,8 @@ def reached(budgets: Iterable[Budget], total: Amount) -> tuple[Reached, ...]:
         measure = budget.used_up(total)
         if measure:
             found.append(Reached(budget, measure, getattr(budget, measure)))
+    if not found:
+        return ()
     return tuple(sorted(found, key=lambda r: (ACTIONS.index(r.budget.action), r.budget.name)))
 
 
@@ -168,21 +191,26 @@ def holding(budgets: Iterable[Budget], total: Amount) -> Verdict | None:
     return None
 
 
-def left(budgets: Iterable[Budget], total: Amount) -> Amount | None:
-    """How much more may go through until the next budget is used up; None: nothing is limited.
-
-    A measure without a limit has more left than ever goes through a session.
-    """
-    least = [_ENDLESS] * len(MEASURES)
-    limited = False
-    for budget in budgets:
-        for name, limit in budget.limits():
-            limited = True
-            rest = limit - getattr(total, name)
-            if rest > 0:
-                place = MEASURES.index(name)
-                least[place] = min(least[place], rest)
-    return Amount(*least) if limited else None
+def ending(budgets: Iterable[Budget], total: Amount) -> Reached | None:
+    """The budget that ends sessions, where one is used up: nothing more goes through; else None."""
+    return next((one for one in reached(budgets, total) if one.budget.action == "end"), None)
 
 
-_ENDLESS: Final = 1 << 62
+def passing(budgets: Iterable[Budget], total: Amount) -> Reached | None:
+    """The budget that ends sessions, where more than all of it would have gone through."""
+    for one in reached(budgets, total):
+        if one.budget.action == "end":
+            for name, limit in one.budget.limits():
+                if getattr(total, name) > limit:
+                    return Reached(one.budget, name, limit)
+    return None
+
+
+def free_at(one: Reached, spent: Spent, now: Time) -> Time:
+    """When something of a used-up budget will have come back, if nothing more is used."""
+    bucket = now // BUCKET
+    for later in range(1, _BUCKETS + 2):
+        at = (bucket + later) * BUCKET
+        if not one.budget.used_up(spent.total(at)):
+            return at
+    return now + HOUR + BUCKET

@@ -32,6 +32,8 @@ from hoopcore.statement import Effect, Reading, Statement
 
 # Verdicts that a bound policy keeps; a session has about as many statements of its own.
 _MOST_KEPT = 1024
+# What a view, a rule of the database or a default can do to who only names it.
+_BEHIND = frozenset({Effect.READ, Effect.INSERT, Effect.UPDATE, Effect.DELETE, Effect.CALL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,22 @@ class Policy:
             not pattern.every_schema for pattern in patterns
         )
 
+    @property
+    def looks_behind(self) -> bool:
+        """Whether a verdict may hang on what stands behind a name: views, rules, defaults."""
+        return any(
+            rule.verdict != "allow" and (not rule.effects or rule.effects & _BEHIND)
+            for rule in self.rules
+        )
+
     def bind(self, facts: Facts, now: Time | None = None) -> BoundPolicy:
         """The same for one session, while ``holds`` says so."""
         return BoundPolicy(self, facts, now)
+
+    def budgets_for(self, facts: Facts, now: Time | None = None) -> tuple[Budget, ...]:
+        """The budgets that are about such a session now."""
+        known = facts.known(now)
+        return tuple(budget for budget in self.budgets if budget.applies(known))
 
     def imposed(self, facts: Facts, now: Time | None = None) -> Imposed:
         """The settings that a session of these facts begins with: of all that apply the strictest.
@@ -121,6 +136,19 @@ class _Index:
                     break
         return found
 
+    def find_all(self, statement: Statement, statements: int) -> list[Rule]:
+        """The rules that may match, by name."""
+        found = {
+            rank: rule
+            for candidates in (self._candidates(statement) if self._every else ())
+            for rank, rule in candidates
+            if rule.may_match(statement, statements)
+        }
+        return [found[rank] for rank in sorted(found)]
+
+    def __bool__(self) -> bool:
+        return bool(self._every)
+
     def _candidates(self, statement: Statement) -> list[list[tuple[int, Rule]]]:
         if statement.opaque:  # it may reach relations that it does not name
             return [self._every[e] for e in statement.effects if e in self._every]
@@ -162,7 +190,7 @@ class BoundPolicy:
             (r for r in applying if r.verdict != "refuse" and r.surely_applies(known)),
             key=lambda rule: (rule.verdict, rule.name),
         )
-        self.budgets = tuple(budget for budget in policy.budgets if budget.applies(known))
+        self.budgets = policy.budgets_for(facts, now)
         # By identity, which is quick; the statements are kept with it so that it stays theirs.
         self._kept: dict[int, tuple[tuple[Statement, ...], Verdict]] = {}
 
@@ -184,6 +212,22 @@ class BoundPolicy:
                 self._kept.clear()
             self._kept[id(statements)] = (statements, verdict)
         return verdict
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether a statement may be held at all."""
+        return bool(self._holding) or any(budget.action == "hold" for budget in self.budgets)
+
+    def holding(self, reading: Reading) -> tuple[Rule, ...]:
+        """All rules that hold some statement of this message: each wants its own approval."""
+        if self.facts.names is not None:
+            reading = self.facts.names.meant(reading)
+        count = len(reading.statements)
+        found: dict[str, Rule] = {}
+        for statement in reading.statements:
+            full = statement.in_full
+            found |= {rule.name: rule for rule in self._holding.find_all(full, count)}
+        return tuple(found[name] for name in sorted(found))
 
     def each(self, reading: Reading) -> tuple[Verdict, ...]:
         """The verdict on each statement of a message, as if the others were allowed."""
@@ -207,7 +251,8 @@ class BoundPolicy:
         return held or allowed or ALLOWED
 
     def _verdict(self, statement: Statement, place: int, count: int, why: str) -> Verdict:
-        refusing = self._refusing.find(statement, count)
+        full = statement.in_full
+        refusing = self._refusing.find(full, count)
         if refusing is not None:
             return _refused_by(refusing, self.facts, place)
         allowing = ""
@@ -220,10 +265,10 @@ class BoundPolicy:
         missing = outside(self.facts.scope, statement)
         if missing is not None:
             return _outside(missing, self.facts, place)
-        objection = self._objection(statement)
+        objection = self._objection(statement, last=place == count - 1)
         if objection is not None:
             return Verdict(False, *objection, statement=place)
-        holding = self._holding.find(statement, count)
+        holding = self._holding.find(full, count)
         if holding is not None:
             return _held_by(holding, self.facts, place)
         return Verdict(True, allowing, statement=place) if allowing else ALLOWED
@@ -234,7 +279,7 @@ class BoundPolicy:
                 return rule.name
         return ""
 
-    def _objection(self, statement: Statement) -> Objection | None:
+    def _objection(self, statement: Statement, *, last: bool) -> Objection | None:
         facts = self.facts
         if not (facts.pooled or facts.role or facts.imposed):
             return None
@@ -242,7 +287,7 @@ class BoundPolicy:
         return (
             (left_behind(alone) if facts.pooled else None)
             or (way_out(alone, discards=facts.discards) if facts.role else None)
-            or undoing(statement, facts.imposed, pooled=facts.pooled)
+            or undoing(statement, facts.imposed, pooled=facts.pooled, last=last)
         )
 
 
@@ -266,8 +311,8 @@ def _refused_by(rule: Rule, facts: Facts, place: int) -> Verdict:
 
 def _held_by(rule: Rule, facts: Facts, place: int) -> Verdict:
     hint = (
-        "It would wait for approval, but single statements cannot be approved yet.  The rule holds"
-        f" whatever your grant on {facts.target.name} says.  {_KEEPERS}"
+        "It runs once somebody has approved it.  The rule holds whatever your grant on"
+        f" {facts.target.name} says.  {_KEEPERS}"
     )
     return Verdict(False, rule.name, rule.reason, hint, held=True, statement=place)
 

@@ -172,6 +172,14 @@ def span(value: Any) -> int:
     return told
 
 
+def wait(value: Any) -> int:
+    """How long somebody may take to answer, in seconds: from one second to a day."""
+    seconds = span(value) // 1000
+    if not 1 <= seconds <= 86_400:
+        raise ValueError("{key} is a duration from 1s to 24h")
+    return seconds
+
+
 def moment(value: Any) -> int:
     """A date and time with an offset, in microseconds."""
     if isinstance(value, str):
@@ -219,8 +227,11 @@ functions = each(lambda word: RelationPattern.parse(word, "schema.function"))
 _patterns = each(pattern)
 
 
-def _words(value: Any) -> frozenset[str]:
+def groups(value: Any) -> frozenset[str]:
     return frozenset(texts(value))
+
+
+_words = groups
 
 
 def _labels(value: Any) -> tuple[tuple[str, tuple[re.Pattern[str], ...]], ...]:

@@ -47,7 +47,8 @@ class Verdict:
     """``rule`` is empty where no rule had to speak; ``hint`` says what to type next.
 
     What is ``held`` is not allowed either: it waits for an approval, and where nobody can give one
-    it is refused.  ``statement`` is which of its message was meant, from 0.
+    it is refused.  ``statement`` is which of its message was meant, from 0.  ``hold`` names the
+    request of a statement that waits, or has waited, and ``approved`` who let it through.
     """
 
     allowed: bool
@@ -56,6 +57,9 @@ class Verdict:
     hint: str = ""
     held: bool = False
     statement: int = 0
+    hold: str = ""
+    approved: tuple[str, ...] = ()
+    code: str = ""  # SQLSTATE of a refusal that is none: the person took it back
 
     @property
     def word(self) -> str:

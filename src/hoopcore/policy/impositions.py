@@ -18,6 +18,11 @@ class Imposition:
     about: About = EVERYBODY
     unless: About | None = None
 
+    def surely_applies(self, known: Known) -> bool:
+        """Whether it is about this session without any doubt."""
+        excepted = False if self.unless is None else self.unless.meets(known)
+        return self.about.meets(known) is True and excepted is False
+
     def applies(self, known: Known) -> bool:
         """Whether it is about this session; a doubt counts as met."""
         excepted = False if self.unless is None else self.unless.meets(known)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from hoopcore.policy.budgets import ACTIONS, MEASURES, Budget
 from hoopcore.policy.entries import WHO, Entry, RuleError, chosen
 from hoopcore.policy.examples import check_examples
 from hoopcore.policy.impositions import Imposition
-from hoopcore.policy.rules import NEEDS_ALLOWANCE, STRENGTHS, Rule
+from hoopcore.policy.rules import HOLD_WAIT, NEEDS_ALLOWANCE, STRENGTHS, Rule
 from hoopcore.policy.scope import SCOPE
 from hoopcore.sql.imposed import IMPOSED, Imposed
 from hoopcore.sql.session import POOLER, ROLE
@@ -31,7 +31,8 @@ RESERVED = frozenset(
 
 RULE_KEYS = (
     *("name", "reason", "verdict", *WHO, "unless", "effects", "relations", "columns", "functions"),
-    *("missing_where", "missing_limit", "statements_above", "example", "counter_example"),
+    *("missing_where", "missing_limit", "statements_above", "approvers", "votes", "wait"),
+    *("example", "counter_example"),
 )
 BUDGET_KEYS = ("name", "reason", *WHO, "unless", *MEASURES, "on_reaching")
 _TIMEOUTS = ("statement_timeout", "idle_in_transaction_session_timeout")
@@ -42,10 +43,6 @@ IMPOSE_KEYS = (
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
-NOT_IN_FORCE = ("budget", "impose")
-"""Entries that are understood and that no agent acts on yet: nobody should believe they hold."""
-
-
 @dataclass(frozen=True, slots=True)
 class Found:
     """All that a file has, as far as it is right."""
@@ -53,19 +50,6 @@ class Found:
     rules: tuple[Rule, ...] = ()
     budgets: tuple[Budget, ...] = ()
     impositions: tuple[Imposition, ...] = ()
-
-    def not_in_force(self) -> tuple[tuple[str, int, str, str], ...]:
-        """Kind, place among its kind, name, and what to say of each entry nobody acts on."""
-        kinds: list[tuple[str, Sequence[Budget | Imposition]]] = [
-            ("budget", self.budgets),
-            ("impose", self.impositions),
-        ]
-        return tuple(
-            (kind, place, entry.name, f"[[{kind}]] is understood, but no agent acts on it yet")
-            for kind, found in kinds
-            for place, entry in enumerate(found)
-            if kind in NOT_IN_FORCE
-        )
 
 
 def load(text: str) -> tuple[Found, list[RuleError]]:
@@ -135,6 +119,9 @@ def _rule(entry: Entry) -> Rule:
     )
     if verdict == "allow" and "effects" not in entry.table:
         entry.wrong("", 'an allowance names its "effects"')
+    for key in ("approvers", "votes", "wait") if verdict != "hold" else ():
+        if key in entry.table:
+            entry.wrong(key, f'"{key}" is for a rule whose verdict is "hold"')
     rule = Rule(
         name=entry.need("name", _name, ""),
         reason=entry.need("reason", entries.text, ""),
@@ -148,6 +135,9 @@ def _rule(entry: Entry) -> Rule:
         missing_where=entry.take("missing_where", entries.flag, False),
         missing_limit=entry.take("missing_limit", entries.flag, False),
         statements_above=entry.take("statements_above", entries.count, 0),
+        approvers=entry.take("approvers", entries.groups, frozenset()),
+        votes=entry.take("votes", entries.count, 1),
+        wait=entry.take("wait", entries.wait, HOLD_WAIT),
     )
     if entry.sound:
         check_examples(rule, entry)

@@ -24,6 +24,9 @@ from hoopcore.statement import Effect, Relation, Statement
 STRENGTHS = ("refuse", "hold", "allow")
 """Strongest first."""
 
+HOLD_WAIT = 600
+"""Seconds that a held statement waits where its rule says nothing else."""
+
 # Refused where nothing names them: they reach what no rule about relations can see.
 NEEDS_ALLOWANCE = {
     Effect.UNKNOWN: ("unreadable", "the statement cannot be read"),
@@ -51,6 +54,9 @@ class Rule:
     missing_where: bool = False
     missing_limit: bool = False
     statements_above: int = 0
+    approvers: frozenset[str] = frozenset()  # groups; of a hold.  Empty: those of the grant
+    votes: int = 1  # of so many people
+    wait: int = HOLD_WAIT  # seconds until nobody's answer is a no
 
     def concerns(self, principal: Principal, target: Target) -> bool:
         """Whether the rule may be about this person on this target, at some time, from somewhere.

@@ -4,8 +4,9 @@
 before it begins ends on the next day.  An hour that a change of the clocks leaves out is in no
 window; one that comes twice is in it twice.
 
-The zone's own data comes with the machine (``zoneinfo``) and is read when rules are loaded; from
-then on everything here is arithmetic on a time that is given (decision 0018).
+The zone's own data comes with the machine, or the package tzdata (``zoneinfo``), and is read when
+rules are loaded; from then on everything here is arithmetic on a time that is given (decision
+0018).
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def zone(name: str) -> tzinfo:
 
 def _zone_meant(name: str) -> str:
     near = did_you_mean(name, ("UTC", "Europe/Berlin", "Europe/London", "America/New_York"))
-    return near or "; IANA names look like Europe/Berlin, and the system's tzdata has them"
+    return near or "; IANA names look like Europe/Berlin, and tzdata has them"
 
 
 def _hours(text: str, hours: str) -> tuple[int, int]:

@@ -28,7 +28,6 @@ class EndCause(StrEnum):
 
     CLIENT_LEFT = "client left"
     TARGET_LEFT = "target left"
-    TARGET_UNREACHABLE = "target unreachable"
     GRANT_ENDED = "grant ended"
     GRANT_REVOKED = "grant revoked"
     GRANT_RELINQUISHED = "grant relinquished"
@@ -39,6 +38,8 @@ class EndCause(StrEnum):
     RECORDING_FAILED = "recording failed"
     MASKING_FAILED = "masking failed"
     HELD_TOO_MUCH = "held too much"
+    BUDGET_USED_UP = "budget used up"
+    POLICY_CHANGED = "policy changed"
     INTERNAL_ERROR = "internal error"
     RECOVERED = "recovered"  # the agent died; its successor closed the recording
 
@@ -94,9 +95,11 @@ class Said(Event, tag="statement"):
     touches: tuple[str, ...] = ()  # schema.table:verb; * where the text names no schema
     tag: str = ""  # the kind of statement in words
     unread: str = ""  # why it could not be read; empty where it could
-    verdict: str = "allow"  # "allow" or "refuse"
+    verdict: str = "allow"  # "allow", "refuse" or "hold"; what was held is told once more
     rule: str = ""
     reason: str = ""
+    hold: str = ""  # id of the request that it waits for, or has waited for
+    approved: tuple[str, ...] = ()  # by whom (Principal.id), where that let it through
 
 
 class Finished(Event, tag="finished"):
@@ -127,6 +130,12 @@ class Notice(Event, tag="notice"):
     code: str = ""  # SQLSTATE where it was an error
 
 
+class Policy(Event, tag="policy"):
+    """Rules, masks or targets have changed: what follows was judged under this version."""
+
+    version: str
+
+
 class Fatal(Event, tag="fatal"):
     """The target ended the connection with this SQLSTATE."""
 
@@ -152,7 +161,9 @@ class Totals(msgspec.Struct, omit_defaults=True):
     def count(self, event: Event) -> None:
         """Adds what this event tells."""
         if isinstance(event, Said):
-            if event.verdict != "allow":
+            if event.verdict == "hold":
+                pass  # it is counted when it is told what became of it
+            elif event.verdict != "allow":
                 self.refused += 1
                 self.statements += 1
             elif not event.prepared:
@@ -180,7 +191,7 @@ class Other(Event, tag="other"):
     unknown: str = ""
 
 
-Known: TypeAlias = Header | Said | Finished | Copied | Notice | Fatal | Head | End | Other
+Known: TypeAlias = Header | Said | Finished | Copied | Notice | Policy | Fatal | Head | End | Other
 
 _decoder: msgspec.json.Decoder[Known] = msgspec.json.Decoder(Known)
 

@@ -12,10 +12,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hoopcore.statement import Effect, Reading, Relation, Statement
+from hoopcore.sql.behind import NO_DEPTHS, Deep, Depths
+from hoopcore.statement import Beneath, Effect, Reading, Relation, Statement
 
 FIRST_USER_OID = 16384
 """Objects with a smaller oid were made by initdb (FirstNormalObjectId in PostgreSQL)."""
+
+_MOST_MEANT = 1024
+_SHORT = 256  # constants of a text whose reading is kept; long ones hardly come again
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +58,14 @@ class Catalog:
     texts: frozenset[int] = frozenset()
     code: frozenset[str] = frozenset()
     fields: frozenset[str] = frozenset()
+    depths: Depths = NO_DEPTHS
     schemas: frozenset[str] = field(init=False, repr=False)  # that have a relation
     _by_oid: dict[int, Table] = field(init=False, repr=False)
     _by_name: dict[str, tuple[Table, ...]] = field(init=False, repr=False)
     _with_column: dict[str, list[Table]] = field(init=False, repr=False)
     _children: dict[int, list[int]] = field(init=False, repr=False)
+    # By identity: the same readings are asked about at every run.
+    _meant: dict[int, tuple[Reading, frozenset[str], Reading]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         names: dict[str, tuple[Table, ...]] = {}
@@ -75,6 +82,7 @@ class Catalog:
         object.__setattr__(self, "schemas", frozenset(table.schema for table in self.tables))
         object.__setattr__(self, "_with_column", columns)
         object.__setattr__(self, "_children", children)
+        object.__setattr__(self, "_meant", {})
 
     def table(self, oid: int) -> Table | None:
         return self._by_oid.get(oid)
@@ -100,18 +108,45 @@ class Catalog:
         return [self._by_oid[oid] for oid in oids if oid in self._by_oid]
 
     def meant(self, reading: Reading, harmless: frozenset[str] = frozenset()) -> Reading:
-        """The reading, with the calls that only this database can tell.
+        """The reading, with the calls and the relations beneath that only this database can tell.
 
         ``age(p)`` is PostgreSQL's own, or somebody's ``age`` of the same name for another type, and
         ``p.total`` is a column or a function of the row: a text does not tell.  ``harmless`` are
         those that the target's config names.
         """
-        if not self.code or not any(self._calls(s, harmless) for s in reading.statements):
+        if not self.code and not self.depths:
             return reading
-        statements = tuple(
-            _calling(s) if self._calls(s, harmless) else s for s in reading.statements
-        )
-        return replace(reading, statements=statements)
+        kept = self._meant.get(id(reading))
+        if kept is not None and kept[0] is reading and kept[1] is harmless:
+            return kept[2]
+        found = tuple(self._told(statement, harmless) for statement in reading.statements)
+        if all(new is old for new, old in zip(found, reading.statements, strict=True)):
+            meant = reading
+        else:
+            meant = replace(reading, statements=found)
+        if len(reading.literals) <= _SHORT:
+            if len(self._meant) >= _MOST_MEANT:
+                self._meant.clear()
+            self._meant[id(reading)] = (reading, harmless, meant)
+        return meant
+
+    def _told(self, statement: Statement, harmless: frozenset[str]) -> Statement:
+        if self._calls(statement, harmless):
+            statement = _calling(statement)
+        beneath = self._beneath(statement, harmless) if self.depths else None
+        return statement if beneath is None else replace(statement, beneath=beneath)
+
+    def _beneath(self, statement: Statement, harmless: frozenset[str]) -> Beneath | None:
+        return Deep(self, self.depths, harmless).of(statement)
+
+    def relation(self, oid: int) -> Relation | None:
+        """Its name, of what has one here."""
+        table = self._by_oid.get(oid)
+        return None if table is None else Relation(table.schema, table.name)
+
+    def oids(self, relation: Relation) -> list[int]:
+        """Of all that the name may mean."""
+        return [table.oid for table in self.named(relation)]
 
     def _calls(self, statement: Statement, harmless: frozenset[str]) -> bool:
         names = {name.rpartition(".")[2] for name in statement.functions - harmless}
@@ -192,8 +227,9 @@ def catalog_of(
     relations: Iterable[Sequence[Any]],
     texts: Iterable[Sequence[Any]],
     code: Iterable[Sequence[Any]] = (),
+    depths: Depths = NO_DEPTHS,
 ) -> Catalog:
-    """The catalog from the rows of the three queries."""
+    """The catalog from the rows of the three queries, and what is behind its names."""
     tables = tuple(
         Table(
             oid,
@@ -212,4 +248,5 @@ def catalog_of(
         frozenset(row[0] for row in texts),
         frozenset(name for name, _ in functions),
         frozenset(name for name, is_field in functions if is_field),
+        depths,
     )

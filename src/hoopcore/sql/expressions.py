@@ -85,10 +85,14 @@ class Expressions(Visit):
             if name not in self.allowed:
                 self.call(name)
                 self.given += 1
+        else:
+            self.operators.add(parts[-1])
 
     def sub_link(self, link: Node) -> None:
         self.values_seen += 1
         self.operator(link.oper_name)
+        if link.sub_link_type == tree.ANY_SUBLINK and not link.oper_name:
+            self.operators.add("=")  # IN
         if link.HasField("testexpr"):
             self.visit(link.testexpr)
         self.visit(link.subselect)
@@ -114,6 +118,24 @@ class Expressions(Visit):
         own = schema == "pg_catalog" and parts[-1] in known.TYPES
         if not own and schema != "information_schema" and ".".join(parts) not in self.allowed:
             self.call(".".join(parts))
+        elif own:
+            self.operators.add(f"::{parts[-1]}")
+
+    def case(self, case: Node) -> None:
+        if case.HasField("arg"):
+            self.operators.add("=")
+        self.children(case)
+
+    def index_element(self, element: Node) -> None:
+        """A column or an expression of an index, or of ON CONFLICT."""
+        self.columns.update({element.name} - {""})
+        self.children(element)
+
+    def json_aggregate(self, node: Node) -> None:
+        """JSON_ARRAYAGG and its like, by the names of the functions they stand for."""
+        kind = "json_object_agg" if node.DESCRIPTOR.name == "JsonObjectAgg" else "json_agg"
+        self.functions.add(kind)
+        self.children(node)
 
     def column_definition(self, column: Node) -> None:
         self.meetings.renamed.add(column.colname)

@@ -6,15 +6,26 @@ The only module that knows which library parses.  It is written in C and a text 
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from google.protobuf.message import DecodeError
 from postgast import PgQueryError
 from postgast import parse as _parse
+from postgast import parse_plpgsql as _parse_plpgsql
 from postgast import pg_query_pb2 as tree
 from postgast import scan as _scan
 
-__all__ = ["CannotParse", "Node", "constants", "kind_of", "parse", "tree"]
+__all__ = [
+    "CannotParse",
+    "Node",
+    "Token",
+    "constants",
+    "kind_of",
+    "parse",
+    "parse_body",
+    "tokens",
+    "tree",
+]
 
 Node: TypeAlias = Any
 """A message of the tree.  Its fields are read by name; ``pg_query_pb2`` describes them."""
@@ -27,6 +38,7 @@ class CannotParse(Exception):
 _CONSTANTS = frozenset(
     {tree.ICONST, tree.FCONST, tree.SCONST, tree.BCONST, tree.XCONST, tree.USCONST}
 )
+_COMMENTS = frozenset({tree.SQL_COMMENT, tree.C_COMMENT})
 
 
 def parse(text: str) -> list[Node]:
@@ -45,6 +57,37 @@ def constants(text: str) -> list[tuple[int, int]]:
         return [(t.start, t.end) for t in _scan(text).tokens if t.token in _CONSTANTS]
     except (PgQueryError, DecodeError):
         raise CannotParse("its tokens cannot be read") from None
+
+
+class Token(NamedTuple):
+    """A word, sign or constant of a text, with its place in bytes of UTF-8."""
+
+    text: str
+    start: int
+    stop: int
+
+
+def tokens(text: str) -> list[Token]:
+    """The tokens of a text in order, without comments."""
+    raw = text.encode()
+    try:
+        found = _scan(text).tokens
+    except (PgQueryError, DecodeError):
+        raise CannotParse("its tokens cannot be read") from None
+    return [
+        Token(raw[t.start : t.end].decode(), t.start, t.end)
+        for t in found
+        if t.token not in _COMMENTS
+    ]
+
+
+def parse_body(text: str) -> Any:
+    """The tree of a body of PL/pgSQL, as the library gives it: lists and dicts of JSON."""
+    quoted = text.replace("'", "''")
+    try:
+        return _parse_plpgsql(f"DO '{quoted}'")
+    except (PgQueryError, ValueError):  # not PL/pgSQL; or JSON that is none
+        raise CannotParse("its code is not in PL/pgSQL's grammar") from None
 
 
 def kind_of(node: Node) -> str:

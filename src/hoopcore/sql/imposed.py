@@ -58,6 +58,18 @@ class Imposed:
             name, 0
         )
 
+    def holds(self, told: str) -> bool:
+        """Whether a server's answer to ``ASKED`` says that these or stricter ones hold."""
+        statement, idle, read_only = (*told.split("|"), "", "", "")[:3]
+        times = ((self.statement_timeout, statement), (self.idle_timeout, idle))
+        return all(
+            not most or 0 < (milliseconds(value) or 0) <= most for most, value in times
+        ) and (not self.read_only or read_only == "on")
+
+    def is_within(self, other: Imposed) -> bool:
+        """Whether who has the other settings has nothing weaker than these."""
+        return self.join(other) == other
+
     def names(self) -> frozenset[str]:
         """The settings that are imposed, as PostgreSQL spells them."""
         names = {name for name in (STATEMENT_TIMEOUT, IDLE_TIMEOUT) if self.timeout(name)}
@@ -99,10 +111,11 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\ \t\n\v\f\r])", r"\\\1", text)
 
 
-def for_transaction(imposed: Imposed) -> str:
-    """What a transaction behind a pooler begins with, right behind BEGIN; empty for nothing.
+def for_transaction(imposed: Imposed) -> tuple[str, ...]:
+    """The statements that a transaction behind a pooler begins with; none for nothing.
 
-    Text of ours alone: no value of a client is in it.
+    Text of ours alone: no value of a client is in it.  None of them takes a snapshot, so that
+    BEGIN ISOLATION LEVEL may stand behind them.
     """
     parts = [
         f"SET LOCAL {name} = {imposed.timeout(name)}"
@@ -110,8 +123,15 @@ def for_transaction(imposed: Imposed) -> str:
         if imposed.timeout(name)
     ]
     if imposed.read_only:
-        parts.append("SET TRANSACTION READ ONLY")
-    return "; ".join(parts)
+        parts.append(f"SET LOCAL {_OF_TRANSACTION} = on")
+    return tuple(parts)
+
+
+ASKED: Final = (
+    f"SELECT concat_ws('|', current_setting('{STATEMENT_TIMEOUT}'),"
+    f" current_setting('{IDLE_TIMEOUT}'), current_setting('{READ_ONLY}'))"
+).encode()
+"""What the settings are now; ``Imposed.holds`` reads the answer."""
 
 
 # --- what a client may not do -------------------------------------------------------------------
@@ -133,18 +153,21 @@ def milliseconds(value: str) -> int | None:
     return told if told <= LONGEST_MS else None
 
 
-def undoing(statement: Statement, imposed: Imposed, *, pooled: bool = False) -> Objection | None:
+def undoing(
+    statement: Statement, imposed: Imposed, *, pooled: bool = False, last: bool = True
+) -> Objection | None:
     """Why a statement may not run while these settings are imposed, or None.
 
     RESET, SET … TO DEFAULT and DISCARD pass: they go back to the startup packet's values.  But for
-    ``transaction_read_only``, which some servers let go back to its own default.
+    ``transaction_read_only``, which some servers let go back to its own default.  ``last``: nothing
+    stands behind it in its message.
     """
     if not imposed:
         return None
     found = (
         _weaker(statement, imposed)
         or _writable(statement, imposed)
-        or (_back_to_the_poolers(statement, imposed) if pooled else None)
+        or (_back_to_the_poolers(statement, imposed, last=last) if pooled else None)
         or _code(statement)
     )
     return None if found is None else (IMPOSED, *found)
@@ -175,13 +198,26 @@ def _writable(statement: Statement, imposed: Imposed) -> tuple[str, str] | None:
     return None
 
 
-def _back_to_the_poolers(statement: Statement, imposed: Imposed) -> tuple[str, str] | None:
+# Behind them in one message another transaction begins.
+_ENDS = frozenset({"COMMIT", "ROLLBACK", "PREPARE", "COMMIT PREPARED", "ROLLBACK PREPARED"})
+_PLAIN = _ENDS | {"BEGIN", "START", "SAVEPOINT", "RELEASE", "ROLLBACK TO", "SET TRANSACTION"}
+
+
+def _back_to_the_poolers(
+    statement: Statement, imposed: Imposed, *, last: bool
+) -> tuple[str, str] | None:
     if "*" in statement.resets or not statement.resets.isdisjoint(imposed.names()):
         reason = "a setting that is imposed here would go back to the pooler's own value"
         return reason, "Leave it as it is."
     if ("chain", "on") in statement.modes:
         reason = "the chained transaction would begin without the settings that are imposed here"
         return reason, "End the transaction, and begin another."
+    if Effect.TRANSACTION in statement.effects and statement.tag not in _PLAIN:
+        reason = "code that ends a transaction would go on without the settings imposed here"
+        return reason, "Begin and end transactions with statements of their own."
+    if not last and statement.tag in _ENDS:
+        reason = "what stands behind it would run without the settings that are imposed here"
+        return reason, "Send what stands behind it as a message of its own."
     return None
 
 

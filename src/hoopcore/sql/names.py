@@ -146,8 +146,8 @@ def _sets_path(statement: Statement) -> bool:
         return True
     if Effect.SET not in statement.effects:
         return False
-    names = {name for name, _ in statement.settings}
-    return not names or not names.isdisjoint(_PATH)  # RESET names nothing
+    names = {name for name, _ in statement.settings} | statement.resets
+    return not names or not names.isdisjoint(_PATH | {"*"})
 
 
 def _is_unsure(statement: Statement) -> bool:

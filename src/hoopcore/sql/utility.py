@@ -1,21 +1,23 @@
 """Statements that are not queries: what each kind does, by the name the grammar gives it.
 
-A kind that is not in the table is ``unknown``.  Most definitions are alike: the relations they
-name get the effect, their expressions are walked.  What a definition only stores, and runs later
-under other names, is ``opaque``.
+A kind that is not in the table (``kinds.py``) is ``unknown``.  Most definitions are alike: the
+relations they name get the effect, their expressions are walked.  What a definition only stores,
+and runs later under other names, is ``opaque``.
 
-Order: the entry, statements that wrap others, the session, data, definitions, and the table.
+Order: the entry, statements that wrap others, code, data, and which kind is whose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from hoopcore.sql.grammar import Node, kind_of, tree
+from hoopcore.sql import definitions, settings
+from hoopcore.sql.bodies import body_of
+from hoopcore.sql.grammar import CannotParse, Node, kind_of, tree
+from hoopcore.sql.kinds import TABLE
 from hoopcore.sql.visit import is_temporary
 from hoopcore.sql.walk import Walk
-from hoopcore.statement import Effect, Relation
+from hoopcore.statement import Effect
 
 
 def walk_statement(walk: Walk, node: Node) -> None:
@@ -27,7 +29,7 @@ def walk_statement(walk: Walk, node: Node) -> None:
         walk.tag = walk.tag or query[0]
         query[1](walk, message)
         return
-    row = _TABLE.get(kind)
+    row = TABLE.get(kind)
     if row is None:
         walk.tag = walk.tag or "unknown"
         walk.unknown("its kind is not known here")
@@ -39,7 +41,11 @@ def walk_statement(walk: Walk, node: Node) -> None:
     mode = walk.mode
     if row.touches is not None:
         walk.mode = row.touches
-    row.also(walk, message)
+    more = _MORE.get(kind)
+    if more is not None:
+        more(walk, message)
+    elif row.touches is not None:
+        definitions.define(walk, message)
     walk.mode = mode
     if Effect.DDL in row.effects and _names_temporary(message):
         walk.keeps.add("temporary")
@@ -118,6 +124,7 @@ def _explain(walk: Walk, explain: Node) -> None:
         walk.touch(touch.relation, Effect.READ)
     walk.functions |= inner.functions
     walk.columns |= inner.columns
+    walk.operators |= inner.operators
     walk.ranges |= inner.ranges
     walk.guises = walk.guises or inner.guises
     walk.keeps |= inner.keeps & {"prepared"}  # EXPLAIN EXECUTE
@@ -204,87 +211,46 @@ def _schema(walk: Walk, statement: Node) -> None:
         walk_statement(walk, element)
 
 
-# --- the session ------------------------------------------------------------------------------
+# --- code ---------------------------------------------------------------------------------------
 
 
-def _set(walk: Walk, statement: Node) -> None:
-    name = statement.name.lower()
-    if statement.kind == tree.VAR_SET_MULTI:
-        _modes(walk, statement.args)
-        walk.effects.add(Effect.TRANSACTION)
-        walk.tag = walk.tag or "SET TRANSACTION"
-        if name != "session characteristics":
-            return
-    walk.effects.add(Effect.SET)
-    walk.tag = walk.tag or "SET"
-    if not statement.is_local:
-        walk.keeps.add("setting")
-    if statement.kind in (tree.VAR_RESET, tree.VAR_SET_DEFAULT):
-        walk.resets.add(name)
-    elif statement.kind == tree.VAR_RESET_ALL:
-        walk.resets.add("*")
-    if statement.kind in (tree.VAR_RESET, tree.VAR_RESET_ALL):
-        walk.tag = "RESET" if walk.tag == "SET" else walk.tag
-    if name in ("role", "session_authorization"):
-        walk.effects.add(Effect.ROLE)
-    if statement.kind == tree.VAR_SET_VALUE:
-        values = [_setting(argument) for argument in statement.args]
-        walk.set(name, ", ".join(values))
-
-
-def _setting(node: Node) -> str:
-    """A value of SET as text; the grammar allows constants only."""
-    if kind_of(node) == "type_cast":  # SET TIME ZONE INTERVAL '…'
-        node = node.type_cast.arg
-    value = node.a_const
-    which = value.WhichOneof("val")
-    if which == "sval":
-        return str(value.sval.sval)
-    if which == "ival":
-        return str(value.ival.ival)
-    return str(value.fval.fval)
-
-
-def _discard(walk: Walk, statement: Node) -> None:
-    walk.keeps.add("setting")
-    if statement.target == tree.DISCARD_ALL:
-        walk.resets.add("*")
-        walk.effects |= {Effect.SET, Effect.LISTEN}
-    if statement.target in (tree.DISCARD_ALL, tree.DISCARD_TEMP):
-        walk.effects.add(Effect.DDL)  # temporary tables go
+def _do(walk: Walk, statement: Node) -> None:
+    """The SQL of a body of PL/pgSQL counts as done; what cannot be read of it is unknown code."""
+    options = {node.def_elem.defname: node.def_elem.arg.string.sval for node in statement.args}
+    text = options.get("as", "")
+    try:
+        if options.get("language", "plpgsql") != "plpgsql":
+            raise CannotParse("its code is in a language that is not read")
+        body = body_of(text)
+    except CannotParse as problem:
+        _dark(walk, str(problem))
+        return
+    for name in body.types:
+        walk.call(name)
+    if body.cursors:  # by their names, which may be those of others
+        walk.effects.add(Effect.PREPARE)
         walk.opaque = True
+    if body.commits:
+        walk.effects.add(Effect.TRANSACTION)
+    for is_value, nodes in ((False, body.statements), (True, body.values)):
+        for node in nodes:
+            inner = Walk(walk.allowed)
+            walk_statement(inner, node)
+            if is_value and not inner.touches:
+                inner.effects.discard(Effect.READ)
+            walk.absorb(inner)
+    if body.dynamic:
+        _dark(walk, "its code runs texts that it makes")
+    elif "\\" in text and walk.effects & {Effect.SET, Effect.CALL}:
+        # Each part is read by the server when it is first run.
+        _dark(walk, "its code may change what its own backslashes mean")
 
 
-def _fetch(walk: Walk, statement: Node) -> None:
-    walk.tag = "MOVE" if statement.ismove and walk.tag == "FETCH" else walk.tag
-
-
-def _transaction(walk: Walk, statement: Node) -> None:
-    name = tree.TransactionStmtKind.Name(statement.kind)
-    walk.tag = name.removeprefix("TRANS_STMT_").replace("_", " ")
-    _modes(walk, statement.options)
-    if statement.chain:
-        walk.modes.append(("chain", "on"))
-
-
-def _modes(walk: Walk, options: Iterable[Node]) -> None:
-    """READ WRITE and READ ONLY of a transaction; its other modes are nobody's business."""
-    for option in options:
-        if option.def_elem.defname == "transaction_read_only":
-            value = option.def_elem.arg.a_const
-            walk.modes.append(("read_only", "on" if value.ival.ival else "off"))
-
-
-def _listen(walk: Walk, statement: Node) -> None:
-    walk.keeps.add("listen")
-
-
-def _load(walk: Walk, statement: Node) -> None:
-    walk.keeps.add("setting")
-
-
-def _nothing(walk: Walk, statement: Node) -> None:
-    """The row of the table says it all."""
+def _dark(walk: Walk, why: str) -> None:
+    """Code without a name."""
+    walk.effects.add(Effect.CALL)
+    walk.sources += 1
+    walk.unknown(why)
 
 
 # --- data -------------------------------------------------------------------------------------
@@ -321,142 +287,14 @@ def _call(walk: Walk, statement: Node) -> None:
     walk.function_call(statement.funccall)
 
 
-def _maintenance(walk: Walk, statement: Node) -> None:
-    walk.children(statement)
-
-
 def _reindex(walk: Walk, statement: Node) -> None:
     walk.children(statement)
     if not statement.HasField("relation"):
         walk.opaque = True
 
 
-# --- definitions ------------------------------------------------------------------------------
+# --- which kind is whose ----------------------------------------------------------------------
 
-
-def _define(walk: Walk, statement: Node) -> None:
-    """Relations named get the effect; defaults, checks and the like are walked as expressions."""
-    walk.children(statement)
-    if getattr(statement, "behavior", 0) == tree.DROP_CASCADE:
-        walk.opaque = True
-
-
-def _create_table(walk: Walk, statement: Node) -> None:
-    _define(walk, statement)
-    if statement.oncommit == tree.ONCOMMIT_DROP:
-        walk.keeps.discard("temporary")
-
-
-def _alter_table(walk: Walk, statement: Node) -> None:
-    """Its columns may change name, place or content: what is read later may be another's value."""
-    walk.tag = _tag("ALTER", statement.objtype)
-    _define(walk, statement)
-    for command in statement.cmds:
-        if command.alter_table_cmd.behavior == tree.DROP_CASCADE:
-            walk.opaque = True
-
-
-def _rename(walk: Walk, statement: Node) -> None:
-    walk.tag = _tag("ALTER", statement.rename_type)
-    walk.columns.update({statement.subname, statement.newname} - {""})
-    _define(walk, statement)
-    if statement.rename_type == tree.OBJECT_SCHEMA:
-        walk.opaque = True  # every relation in it gets another name
-
-
-def _drop(walk: Walk, statement: Node) -> None:
-    walk.tag = _tag("DROP", statement.remove_type)
-    for node in statement.objects:
-        _name_object(walk, statement.remove_type, node)
-    if statement.behavior == tree.DROP_CASCADE or statement.remove_type == tree.OBJECT_SCHEMA:
-        walk.opaque = True
-
-
-def _comment(walk: Walk, statement: Node) -> None:
-    _name_object(walk, statement.objtype, statement.object)
-
-
-def _name_object(walk: Walk, kind: int, node: Node) -> None:
-    """A relation, or a part of one, that is named by a list of words."""
-    if kind_of(node) != "list" or kind not in _RELATIONS | _PARTS:
-        return
-    words = [word.string.sval for word in node.list.items]
-    if kind in _PARTS:
-        words = words[:-1]
-    if words:
-        walk.touch(Relation(words[-2] if len(words) > 1 else "", words[-1]), walk.mode)
-
-
-def _function(walk: Walk, statement: Node) -> None:
-    """The body is code of the client's: it shows what it does only when it is called."""
-    for option in statement.options:
-        element = option.def_elem
-        if element.defname == "language" and element.arg.string.sval.lower() in ("c", "internal"):
-            walk.effects.add(Effect.SERVER_FILE)  # a library of the server's is loaded
-
-
-def _grant(walk: Walk, statement: Node) -> None:
-    if statement.objtype in _RELATIONS and statement.targtype == tree.ACL_TARGET_OBJECT:
-        for node in statement.objects:
-            walk.visit(node)
-    else:
-        walk.opaque = True
-
-
-def _role_settings(walk: Walk, statement: Node) -> None:
-    """ALTER ROLE … SET: what other sessions, and later ones of ours, will start with."""
-    walk.opaque = True
-    if statement.setstmt.name.lower() in ("role", "session_authorization"):
-        walk.effects.add(Effect.ROLE)
-
-
-def _tag(verb: str, kind: int) -> str:
-    name = tree.ObjectType.Name(kind).removeprefix("OBJECT_").replace("_", " ")
-    return f"{verb} {name.replace('MATVIEW', 'MATERIALIZED VIEW')}"
-
-
-# --- the table --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    tag: str
-    effects: frozenset[Effect]
-    also: Callable[[Walk, Node], None]
-    touches: Effect | None = None  # what happens to relations that it names
-    opaque: bool = False
-    copies: bool = False
-
-
-def _row(
-    tag: str,
-    effects: str,
-    also: Callable[[Walk, Node], None] = _nothing,
-    *,
-    touches: str = "",
-    opaque: bool = False,
-    copies: bool = False,
-) -> _Row:
-    kinds = frozenset(Effect(word) for word in effects.split())
-    return _Row(tag, kinds, also, Effect(touches) if touches else None, opaque, copies)
-
-
-def _ddl(tag: str, effects: str = "", *, opaque: bool = False, copies: bool = False) -> _Row:
-    return _row(tag, f"ddl {effects}", _define, touches="ddl", opaque=opaque, copies=copies)
-
-
-_RELATIONS = frozenset(
-    {
-        *(tree.OBJECT_TABLE, tree.OBJECT_VIEW, tree.OBJECT_MATVIEW, tree.OBJECT_SEQUENCE),
-        *(tree.OBJECT_FOREIGN_TABLE, tree.OBJECT_INDEX),
-    }
-)
-_PARTS = frozenset(
-    {
-        *(tree.OBJECT_COLUMN, tree.OBJECT_TRIGGER, tree.OBJECT_RULE, tree.OBJECT_POLICY),
-        tree.OBJECT_TABCONSTRAINT,
-    }
-)
 _QUERIES: dict[str, tuple[str, Callable[[Walk, Node], None]]] = {
     "select_stmt": ("SELECT", _select),
     "insert_stmt": ("INSERT", Walk.insert),
@@ -464,128 +302,41 @@ _QUERIES: dict[str, tuple[str, Callable[[Walk, Node], None]]] = {
     "delete_stmt": ("DELETE", Walk.delete),
     "merge_stmt": ("MERGE", Walk.merge),
 }
-_TABLE: dict[str, _Row] = {
-    "explain_stmt": _row("EXPLAIN", "", _explain),
-    "prepare_stmt": _row("PREPARE", "prepare", _prepare),
-    "execute_stmt": _row("EXECUTE", "prepare", _execute, opaque=True),
-    "deallocate_stmt": _row("DEALLOCATE", "prepare", _deallocate),
-    "declare_cursor_stmt": _row("DECLARE CURSOR", "prepare", _declare),
-    "fetch_stmt": _row("FETCH", "prepare", _fetch, opaque=True),
-    "close_portal_stmt": _row("CLOSE CURSOR", "prepare"),
-    "discard_stmt": _row("DISCARD", "prepare", _discard),
-    "create_table_as_stmt": _row("CREATE TABLE AS", "ddl", _create_as, copies=True),
-    "view_stmt": _row("CREATE VIEW", "ddl", _view, copies=True),
-    "rule_stmt": _row("CREATE RULE", "ddl", _rule, opaque=True),
-    "create_schema_stmt": _row("CREATE SCHEMA", "ddl", _schema),
-    # the session
-    "variable_set_stmt": _row("", "", _set),
-    "variable_show_stmt": _row("SHOW", "read"),
-    "transaction_stmt": _row("", "transaction", _transaction),
-    "constraints_set_stmt": _row("SET CONSTRAINTS", "transaction"),
-    "listen_stmt": _row("LISTEN", "listen", _listen),
-    "unlisten_stmt": _row("UNLISTEN", "listen", _listen),
-    "notify_stmt": _row("NOTIFY", "listen"),
-    "lock_stmt": _row("LOCK TABLE", "lock", _define, touches="lock"),
-    # data
-    "copy_stmt": _row("COPY", "", _copy),
-    "truncate_stmt": _row("TRUNCATE TABLE", "truncate", _truncate, touches="truncate"),
-    "call_stmt": _row("CALL", "call", _call, opaque=True),
-    "do_stmt": _row("DO", "call", opaque=True),
-    "refresh_mat_view_stmt": _row(
-        *("REFRESH MATERIALIZED VIEW", "maintenance", _maintenance),
-        touches="maintenance",
-        opaque=True,
-        copies=True,
-    ),
-    "vacuum_stmt": _row("VACUUM", "maintenance", _maintenance, touches="maintenance"),
-    "cluster_stmt": _row("CLUSTER", "maintenance", _maintenance, touches="maintenance"),
-    "reindex_stmt": _row("REINDEX", "maintenance", _reindex, touches="maintenance"),
-    "check_point_stmt": _row("CHECKPOINT", "maintenance"),
-    # A library may hold any code; ALTER SYSTEM may name programs that the server starts.
-    "load_stmt": _row("LOAD", "maintenance server_file call", _load, opaque=True),
-    "alter_system_stmt": _row("ALTER SYSTEM", "maintenance server_file program set", opaque=True),
-    # who may do what
-    "grant_stmt": _row("GRANT", "grant", _grant, touches="grant"),
-    "grant_role_stmt": _row("GRANT ROLE", "grant", opaque=True),
-    "alter_default_privileges_stmt": _row("ALTER DEFAULT PRIVILEGES", "grant", opaque=True),
-    "create_role_stmt": _row("CREATE ROLE", "grant", opaque=True),
-    "alter_role_stmt": _row("ALTER ROLE", "grant", opaque=True),
-    "alter_role_set_stmt": _row("ALTER ROLE", "grant set", _role_settings),
-    "drop_role_stmt": _row("DROP ROLE", "grant", opaque=True),
-    "reassign_owned_stmt": _row("REASSIGN OWNED", "grant ddl", opaque=True),
-    "drop_owned_stmt": _row("DROP OWNED", "grant ddl", opaque=True),
-    "alter_owner_stmt": _row("ALTER OWNER", "grant ddl", _define, touches="ddl"),
-    "create_policy_stmt": _ddl("CREATE POLICY", "grant"),
-    "alter_policy_stmt": _ddl("ALTER POLICY", "grant"),
-    # relations and what hangs on them
-    "create_stmt": _row("CREATE TABLE", "ddl", _create_table, touches="ddl"),
-    "create_foreign_table_stmt": _ddl("CREATE FOREIGN TABLE", opaque=True),
-    "alter_table_stmt": _row("", "ddl", _alter_table, touches="ddl", copies=True),
-    "alter_table_move_all_stmt": _ddl("ALTER TABLE ALL", opaque=True),
-    "rename_stmt": _row("", "ddl", _rename, touches="ddl", copies=True),
-    "alter_object_schema_stmt": _ddl("ALTER SCHEMA OF", copies=True),
-    "alter_object_depends_stmt": _ddl("ALTER DEPENDS ON"),
-    "drop_stmt": _row("", "ddl", _drop, touches="ddl"),
-    "comment_stmt": _row("COMMENT", "ddl", _comment, touches="ddl"),
-    "sec_label_stmt": _row("SECURITY LABEL", "ddl grant", _comment, touches="ddl"),
-    "index_stmt": _ddl("CREATE INDEX"),
-    "create_stats_stmt": _ddl("CREATE STATISTICS"),
-    "alter_stats_stmt": _ddl("ALTER STATISTICS"),
-    "create_seq_stmt": _ddl("CREATE SEQUENCE"),
-    "alter_seq_stmt": _ddl("ALTER SEQUENCE"),
-    "create_trig_stmt": _ddl("CREATE TRIGGER", opaque=True),
-    "composite_type_stmt": _ddl("CREATE TYPE"),
-    # code and types
-    "create_function_stmt": _row("CREATE FUNCTION", "ddl", _function, opaque=True),
-    "alter_function_stmt": _row("ALTER FUNCTION", "ddl", opaque=True),
-    "define_stmt": _row("CREATE", "ddl", opaque=True),
-    "create_domain_stmt": _ddl("CREATE DOMAIN", opaque=True),
-    "alter_domain_stmt": _ddl("ALTER DOMAIN", opaque=True),
-    "create_enum_stmt": _row("CREATE TYPE", "ddl"),
-    "alter_enum_stmt": _row("ALTER TYPE", "ddl"),
-    "create_range_stmt": _row("CREATE TYPE", "ddl", opaque=True),
-    "alter_type_stmt": _row("ALTER TYPE", "ddl", opaque=True),
-    "create_op_class_stmt": _row("CREATE OPERATOR CLASS", "ddl", opaque=True),
-    "create_op_family_stmt": _row("CREATE OPERATOR FAMILY", "ddl", opaque=True),
-    "alter_op_family_stmt": _row("ALTER OPERATOR FAMILY", "ddl", opaque=True),
-    "alter_operator_stmt": _row("ALTER OPERATOR", "ddl", opaque=True),
-    "create_cast_stmt": _row("CREATE CAST", "ddl", opaque=True),
-    "create_conversion_stmt": _row("CREATE CONVERSION", "ddl", opaque=True),
-    "create_transform_stmt": _row("CREATE TRANSFORM", "ddl", opaque=True),
-    "alter_collation_stmt": _row("ALTER COLLATION", "ddl"),
-    "create_plang_stmt": _row("CREATE LANGUAGE", "ddl call", opaque=True),
-    "create_event_trig_stmt": _row("CREATE EVENT TRIGGER", "ddl", opaque=True),
-    "alter_event_trig_stmt": _row("ALTER EVENT TRIGGER", "ddl", opaque=True),
-    "create_am_stmt": _row("CREATE ACCESS METHOD", "ddl", opaque=True),
-    "alter_tsdictionary_stmt": _row("ALTER TEXT SEARCH DICTIONARY", "ddl", opaque=True),
-    "alter_tsconfiguration_stmt": _row("ALTER TEXT SEARCH CONFIGURATION", "ddl", opaque=True),
-    # an extension runs scripts as it comes
-    "create_extension_stmt": _row("CREATE EXTENSION", "ddl call", opaque=True),
-    "alter_extension_stmt": _row("ALTER EXTENSION", "ddl call", opaque=True),
-    "alter_extension_contents_stmt": _row("ALTER EXTENSION", "ddl", opaque=True),
-    # databases, and other places
-    "createdb_stmt": _row("CREATE DATABASE", "ddl", opaque=True),
-    "alter_database_stmt": _row("ALTER DATABASE", "ddl", opaque=True),
-    "alter_database_refresh_coll_stmt": _row("ALTER DATABASE", "ddl"),
-    "alter_database_set_stmt": _row("ALTER DATABASE", "ddl set", _role_settings),
-    "dropdb_stmt": _row("DROP DATABASE", "ddl", opaque=True),
-    "create_table_space_stmt": _row("CREATE TABLESPACE", "ddl server_file"),
-    "drop_table_space_stmt": _row("DROP TABLESPACE", "ddl server_file"),
-    "alter_table_space_options_stmt": _row("ALTER TABLESPACE", "ddl"),
-    "create_fdw_stmt": _row("CREATE FOREIGN DATA WRAPPER", "ddl", opaque=True),
-    "alter_fdw_stmt": _row("ALTER FOREIGN DATA WRAPPER", "ddl", opaque=True),
-    "create_foreign_server_stmt": _row("CREATE SERVER", "ddl", opaque=True),
-    "alter_foreign_server_stmt": _row("ALTER SERVER", "ddl", opaque=True),
-    "create_user_mapping_stmt": _row("CREATE USER MAPPING", "ddl grant", opaque=True),
-    "alter_user_mapping_stmt": _row("ALTER USER MAPPING", "ddl grant", opaque=True),
-    "drop_user_mapping_stmt": _row("DROP USER MAPPING", "ddl grant", opaque=True),
-    "import_foreign_schema_stmt": _row("IMPORT FOREIGN SCHEMA", "ddl", opaque=True),
-    "create_publication_stmt": _ddl("CREATE PUBLICATION", opaque=True),
-    "alter_publication_stmt": _ddl("ALTER PUBLICATION", opaque=True),
-    "create_subscription_stmt": _row("CREATE SUBSCRIPTION", "ddl call", opaque=True),
-    "alter_subscription_stmt": _row("ALTER SUBSCRIPTION", "ddl call", opaque=True),
-    "drop_subscription_stmt": _row("DROP SUBSCRIPTION", "ddl call", opaque=True),
+# Kinds whose row of the table does not say it all.  Of others the relations they name are visited
+# where something happens to those.
+_MORE: dict[str, Callable[[Walk, Node], None]] = {
+    "explain_stmt": _explain,
+    "prepare_stmt": _prepare,
+    "execute_stmt": _execute,
+    "deallocate_stmt": _deallocate,
+    "declare_cursor_stmt": _declare,
+    "fetch_stmt": settings.fetch,
+    "discard_stmt": settings.discard,
+    "create_table_as_stmt": _create_as,
+    "view_stmt": _view,
+    "rule_stmt": _rule,
+    "create_schema_stmt": _schema,
+    "variable_set_stmt": settings.set_value,
+    "transaction_stmt": settings.transaction,
+    "listen_stmt": settings.listen,
+    "unlisten_stmt": settings.listen,
+    "copy_stmt": _copy,
+    "truncate_stmt": _truncate,
+    "call_stmt": _call,
+    "do_stmt": _do,
+    "reindex_stmt": _reindex,
+    "load_stmt": settings.load,
+    "grant_stmt": definitions.grant,
+    "alter_role_set_stmt": definitions.role_settings,
+    "create_stmt": definitions.create_table,
+    "alter_table_stmt": definitions.alter_table,
+    "rename_stmt": definitions.rename,
+    "drop_stmt": definitions.drop,
+    "comment_stmt": definitions.comment,
+    "sec_label_stmt": definitions.comment,
+    "create_function_stmt": definitions.function,
+    "alter_database_set_stmt": definitions.role_settings,
 }
 
-KINDS = frozenset({*_QUERIES, *_TABLE})
+KINDS = frozenset({*_QUERIES, *TABLE})
 """Kinds of nodes that are statements known here."""

@@ -20,11 +20,11 @@ from hoopcore.statement import Effect, Relation, Statement, Touch
 # Nodes that mean nothing of their own here: their children are visited, and that is all.
 PLAIN = words(
     """
-    a_array_expr a_indices a_star bit_string bool_expr boolean boolean_test case_expr case_when
+    a_array_expr a_indices a_star bit_string bool_expr boolean boolean_test case_when
     coalesce_expr collate_clause current_of_expr def_elem float grouping_func grouping_set
-    index_elem infer_clause integer join_expr json_agg_constructor json_argument json_array_agg
-    json_array_constructor json_array_query_constructor json_behavior json_format json_func_expr
-    json_is_predicate json_key_value json_object_agg json_object_constructor json_output
+    infer_clause integer join_expr json_agg_constructor json_argument
+    json_array_constructor json_behavior json_format json_func_expr
+    json_is_predicate json_key_value json_object_constructor json_output
     json_parse_expr json_returning json_scalar_expr json_serialize_expr json_table_path_spec
     json_value_expr list merge_support_func min_max_expr multi_assign_ref named_arg_expr null_test
     on_conflict_clause param_ref range_subselect range_table_func_col json_table_column
@@ -55,6 +55,7 @@ class Visit:
         self.touches: set[Touch] = set()
         self.functions: set[str] = set()
         self.columns: set[str] = set()
+        self.operators: set[str] = set()
         self.unbounded: set[Effect] = set()
         self.settings: list[tuple[str, str]] = []
         self.keeps: set[str] = set()  # what is left in the session behind the transaction
@@ -94,12 +95,32 @@ class Visit:
             guises=self.guises or not self.ranges.isdisjoint(self.columns),
             modes=tuple(self.modes),
             resets=frozenset(self.resets),
+            operators=frozenset(self.operators),
         )
 
     def unknown(self, why: str) -> None:
         self.effects.add(Effect.UNKNOWN)
         self.opaque = True
         self.why = self.why or why
+
+    def absorb(self, inner: Visit) -> None:
+        """All that another statement does which this one runs; its rows and constants stay its."""
+        self.effects |= inner.effects
+        self.touches |= inner.touches
+        self.functions |= inner.functions
+        self.columns |= inner.columns
+        self.operators |= inner.operators
+        self.ranges |= inner.ranges
+        self.unbounded |= inner.unbounded
+        self.settings += inner.settings
+        self.keeps |= inner.keeps
+        self.resets |= inner.resets
+        self.modes += inner.modes
+        # What is read may go by way of a variable to whatever else is there.
+        self.copies = self.copies or inner.copies or inner.sources > 0
+        self.opaque = self.opaque or inner.opaque
+        self.guises = self.guises or inner.guises
+        self.why = self.why or inner.why
 
     # --- the visit --------------------------------------------------------------------------
 

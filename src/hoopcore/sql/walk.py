@@ -3,7 +3,7 @@
 What a relation's name means hangs on where it stands: in FROM it is read, unless a WITH above gives
 the name another meaning.  What is not a query stands in ``utility.py``.
 
-Order: queries, changes, what stands in FROM, and which kind of node each method visits.
+Order: queries, changes, names in FROM, and which kind of node each method visits.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from hoopcore.sql.expressions import Expressions
 from hoopcore.sql.grammar import Node, kind_of, tree
 from hoopcore.sql.literals import ANY
+from hoopcore.sql.sources import Sources
 from hoopcore.statement import Effect, Relation, Touch
 
 _WRITERS = {
@@ -36,7 +37,7 @@ def _from_items(nodes: Iterable[Node]) -> Iterator[Node]:
             yield node
 
 
-class Walk(Expressions):
+class Walk(Sources):
     """Collects what one statement does; ``statement`` gives it when its tree has been visited."""
 
     # --- queries ----------------------------------------------------------------------------
@@ -290,7 +291,7 @@ class Walk(Expressions):
         for node in clause.exprs:
             self._select_item(node.res_target, True)
 
-    # --- what stands in FROM ------------------------------------------------------------------
+    # --- names in FROM ------------------------------------------------------------------
 
     def range_var(self, name: Node) -> None:
         if self.mode is not Effect.READ:
@@ -309,57 +310,6 @@ class Walk(Expressions):
         self.flowing = self.given
         self.mode = mode
 
-    def join(self, join: Node) -> None:
-        self.visit(join.larg)
-        self.visit(join.rarg)
-        self.columns.update(name.string.sval for name in join.using_clause)
-        self.guises = self.guises or join.is_natural or bool(join.alias.colnames)
-        if join.HasField("quals"):
-            self.condition(join.quals)
-        for alias in ("alias", "join_using_alias"):
-            if join.HasField(alias):
-                self.give_alias(getattr(join, alias))
-
-    def range_function(self, source: Node) -> None:
-        names: set[str] = set()
-        for item in source.functions:  # a list: the call, and the columns it is said to give
-            call = item.list.items[0]
-            if kind_of(call) == "func_call":
-                names.add(call.func_call.funcname[-1].string.sval)
-            elif not source.HasField("alias"):  # CAST, COALESCE: named by rules of their own
-                self.call(kind_of(call))
-        columns = {column.column_def.colname for column in source.coldeflist} | names
-        with self.unit(ANY):
-            self.visit_all(source.functions)
-            self.visit_all(source.coldeflist)
-        self.flowing = self.given
-        if source.HasField("alias"):
-            self.give_alias(source.alias)
-            columns |= {name.string.sval for name in source.alias.colnames}
-            names = {source.alias.aliasname}
-            columns |= names
-        self.meetings.renamed |= columns
-        for name in names:
-            earlier = self.row_sources.get(name)
-            self.row_sources[name] = frozenset(columns if earlier is None else earlier & columns)
-
-    def table_function(self, source: Node) -> None:
-        """XMLTABLE and JSON_TABLE: the columns they give have names of their own."""
-        self.meetings.all_renamed = True
-        with self.unit(ANY):
-            self.children(source)
-        self.flowing = self.given
-
-    def table_sample(self, sample: Node) -> None:
-        self.visit(sample.relation)
-        method = [name.string.sval for name in sample.method]
-        if method[-1] not in ("system", "bernoulli") or method[:-1] not in ([], ["pg_catalog"]):
-            self.call(".".join(method))
-        with self.unit():
-            self.visit_all(sample.args)
-            if sample.HasField("repeatable"):
-                self.visit(sample.repeatable)
-
     def alias(self, alias: Node) -> None:
         self.give_alias(alias)
 
@@ -373,11 +323,11 @@ class Walk(Expressions):
         "delete_stmt": delete,
         "merge_stmt": merge,
         "range_var": range_var,
-        "join_expr": join,
-        "range_function": range_function,
-        "range_table_func": table_function,
-        "json_table": table_function,
-        "range_table_sample": table_sample,
+        "join_expr": Sources.join,
+        "range_function": Sources.range_function,
+        "range_table_func": Sources.table_function,
+        "json_table": Sources.table_function,
+        "range_table_sample": Sources.table_sample,
         "alias": alias,
         "a_const": Expressions.constant,
         "column_ref": Expressions.column,
@@ -389,6 +339,11 @@ class Walk(Expressions):
         "type_cast": Expressions.cast,
         "type_name": Expressions.type_name,
         "column_def": Expressions.column_definition,
+        "index_elem": Expressions.index_element,
+        "json_array_agg": Expressions.json_aggregate,
+        "json_object_agg": Expressions.json_aggregate,
+        "json_array_query_constructor": Expressions.json_aggregate,
+        "case_expr": Expressions.case,
         "alter_table_cmd": Expressions.alter_command,
         "constraint": Expressions.constraint,
         "func_call": Expressions.function_call,

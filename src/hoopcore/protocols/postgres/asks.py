@@ -14,10 +14,12 @@ Order of the file: the way of a message, asks, what becomes of them, and the mes
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from hoopcore.protocols.postgres import bodies, refuse, wire
+from hoopcore.protocols.postgres.beginning import Beginning
 from hoopcore.protocols.postgres.due import State
+from hoopcore.protocols.postgres.incoming import Incoming
+from hoopcore.protocols.postgres.keeping import Keeping
 from hoopcore.protocols.postgres.lane import Lane, Portal, Prepared, Sent, opaque, unknown_run
 from hoopcore.protocols.postgres.names import Wait
 from hoopcore.statement import Reading
@@ -29,14 +31,17 @@ _ASKS = frozenset((wire.QUERY, wire.PARSE, wire.BIND, wire.FUNCTION_CALL))
 _RESERVED = Refusal("reserved-name", 'the name "hoop_refused" is hoop\'s own')
 
 
-@dataclass(slots=True)
 class Detail:
     """What the stream keeps about an ask until its verdict."""
 
-    kind: int  # of the message
-    data: memoryview  # the whole message
-    name: bytes = b""  # what it defines or runs: a statement for Parse, else a portal
-    forced: bool = False  # covered whatever its reading says
+    __slots__ = ("data", "forced", "kind", "name", "sure")
+
+    def __init__(self, kind: int, data: memoryview) -> None:
+        self.kind = kind  # of the message
+        self.data = data  # the whole message
+        self.name = b""  # what it defines or runs: a statement for Parse, else a portal
+        self.forced = False  # covered whatever its reading says
+        self.sure = False  # of a Bind: it runs the very text that was prepared
 
 
 class Blocked(Exception):
@@ -48,12 +53,14 @@ class Asks:
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
-        self.incoming = wire.Incoming()
+        self.incoming = Incoming()
+        self.beginning: Beginning | None = None  # what each transaction begins with
         self.blocked = False  # the front message waits for the target
         self.asked: Ask | None = None  # waits for its verdict
         self._seq = 0
         self._doomed = False  # a refusal makes the target skip the rest of this batch
         self._ready: list[Chunk] = []  # passed already, not handed out yet
+        self.keeping = Keeping()
         self._passing: dict[int, Callable[[bytes, memoryview], None]] = {
             wire.EXECUTE: self._pass_execute,
             wire.DESCRIBE: self._pass_describe,
@@ -122,7 +129,10 @@ class Asks:
     def drain(self, out: Out) -> Out:
         """Everything that may leave, and what is worth recording."""
         if self._ready:
-            out.to_target, self._ready = self._ready, out.to_target
+            if self.keeping.on:
+                out.to_target += self.keeping.take(self._ready)
+            else:
+                out.to_target, self._ready = self._ready, out.to_target
         if self.lane.seen:
             out.seen, self.lane.seen = self.lane.seen, out.seen
         return out
@@ -131,6 +141,8 @@ class Asks:
         """Sends a message; False where the target will skip it."""
         goes = self.lane.due.send(sent)
         self._ready.append(data)
+        if self.keeping.on:
+            self.keeping.note(sent, data, len(self._ready))
         if not goes:
             self.lane.skipped((sent,))
         return goes
@@ -193,6 +205,7 @@ class Asks:
         else:
             ask.reading = found.reading if found.trusted else unknown_run(found.reading)
             ask.origin, detail.forced = found.seq, found.forced
+            detail.sure = found.trusted
         return ask
 
     def _ask_execute(self, body: bytes, detail: Detail) -> Ask:
@@ -226,7 +239,10 @@ class Asks:
         covered = self.lane.covers(reading, detail.forced)
         sent = Sent(detail.kind, seq=ask.seq, covered=covered)
         sent.lingers = covered and self.lane.lingers(reading)
+        data: Chunk = detail.data
         if detail.kind == wire.PARSE:
+            if self.beginning is not None and self.beginning.before_parse(self._send):
+                self._unname()
             prepared = Prepared(ask.seq, reading, detail.forced, batch=self.lane.batch)
             sent.change = self.lane.statements.change(detail.name, prepared, self.lane.batch)
         elif detail.kind in (wire.BIND, wire.EXECUTE):
@@ -237,13 +253,24 @@ class Asks:
                 return
             sent.change = self.lane.portals.change(detail.name, sent.portal, self.lane.batch)
         else:
+            if self.beginning is not None and detail.kind == wire.QUERY:
+                data = self.beginning.before_query(sent, detail.data, reading)
             self._unname()
-        if self._send(sent, detail.data) and detail.kind != wire.PARSE:
+        if self._send(sent, data) and detail.kind != wire.PARSE:
             self.lane.follow(reading, sent.serial, sent.portal)
+        if self.keeping.on:
+            self.keeping.forwarded(ask, reading, sent)
 
     def refuse(self, ask: Ask, refusal: Refusal) -> None:
         detail = self._judged(ask)
         self._refuse(detail.kind, detail.name, refusal, ask.seq)
+
+    def spoil(self, refusal: Refusal) -> None:
+        """Nothing of the batch that is kept runs: the target fails before it, and skips it."""
+        text = refuse.substitute(refusal, self.lane.session)
+        if self.lane.due.put_before(self.keeping.first, Sent(wire.PARSE, refusal=refusal)):
+            self._ready.insert(self.keeping.loose, wire.parse(refuse.RESERVED, text))
+            self._doomed = True
 
     def _judged(self, ask: Ask) -> Detail:
         if ask is not self.asked:

@@ -50,7 +50,7 @@ class State(IntEnum):
     DONE = auto()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Message:
     """One message that the target has been sent, and how far its reply has come."""
 
@@ -193,6 +193,18 @@ class Due(Generic[M]):
         if kind in _MAKES_READY:
             self._newest_ready = self._serial
         return True
+
+    def put_before(self, serial: int, message: M) -> bool:
+        """Another message goes before the one of this serial, which has not been sent after all.
+
+        False where that one is skipped anyway.
+        """
+        for place, one in enumerate(self._queue):
+            if one.serial == serial:
+                message.serial = serial
+                self._queue.insert(place, message)
+                return True
+        return False
 
     # --- what the target's side asks and says ---------------------------------------------------
 

@@ -27,7 +27,7 @@ _RENAMING = frozenset({Effect.PREPARE, Effect.CALL, Effect.UNKNOWN})
 _PASSING = frozenset({Effect.READ, Effect.LOCK, Effect.TRANSACTION})
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Prepared:
     """A prepared statement, as it was judged."""
 
@@ -38,7 +38,7 @@ class Prepared:
     batch: int = 0  # in which it was prepared
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Portal:
     """A portal since its Bind."""
 
@@ -53,7 +53,7 @@ class Portal:
     told: bool = False  # a Finished was given for it
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Sent(Message):
     """A message on its way, whose it is, and what has come of it."""
 
@@ -61,6 +61,8 @@ class Sent(Message):
     covered: bool = False  # it touches, or may touch, masked columns
     lingers: bool = False  # … and what it did may still fail when the transaction ends
     own: bool = False  # we sent it for ourselves: the client does not see the reply
+    hidden: int = 0  # statements of our own in front of a Query's text, not yet complete
+    shift: int = 0  # … and how long their text is
     refusal: Refusal | None = None  # it stands in for an ask refused like this
     portal: Portal | None = None
     change: Change[Prepared] | Change[Portal] | None = None
@@ -78,7 +80,7 @@ class Sent(Message):
         return Finished(self.seq, self.tag, self.rows, self.bytes, self.error, columns, self.masked)
 
 
-@dataclass(slots=True)
+@dataclass
 class Fence:
     """Up while it is unknown what the next text means."""
 
@@ -134,11 +136,7 @@ def unknown_run(known: Reading | None = None) -> Reading:
     return opaque(Reading(tuple(statements), known.literals, known.why))
 
 
-def is_opaque(reading: Reading) -> bool:
-    return any(statement.opaque for statement in reading.statements)
-
-
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Lane:
     """The state of one connection after login."""
 
@@ -151,6 +149,9 @@ class Lane:
     fence: Fence = field(default_factory=Fence)
     batch: int = 0  # how many Syncs the client has sent
     copied_in: int = 0  # bytes of CopyData since the last COPY
+    rows_given: int = 0  # by the target in all, COPY included
+    bytes_given: int = 0  # … and how many bytes they are
+    masked_given: int = 0  # … and how many values were masked in them
     seen: list[Seen] = field(default_factory=list)
     pooled: bool = False  # the next transaction may run on another server connection
     status: bytes = b"I"  # of the transaction, as the target has told last

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hoopcore.protocols.postgres import scram, startup, target_login, wire
+from hoopcore.sql.imposed import ASKED, NOTHING_IMPOSED, Imposed, for_startup
 from hoopcore.stream import (
     Admit,
     Cancel,
@@ -68,6 +69,7 @@ class Admission:
     role: str = ""  # what the session is from its start on, whatever the client resets
     pooled: bool = False  # a pooler gives each transaction to another server connection
     names: bytes = b""  # a statement of ours about how the session reads names; empty: none
+    imposed: Imposed = NOTHING_IMPOSED  # settings in the startup packet, whatever the client wishes
 
 
 def login(
@@ -179,6 +181,8 @@ def _open(
     if admission.role:
         # In the startup packet it is what RESET ROLE goes back to.
         settings["role"] = admission.role
+    if admission.imposed and not admission.pooled:
+        settings = for_startup(admission.imposed, settings)
     credential = target_login.Credential(
         target=admission.target,
         user=admission.user,
@@ -197,6 +201,12 @@ def _open(
         if now != admission.role:  # whatever stands there has not looked at the startup packet
             raise LoginRefused(
                 "42501", f'target "{admission.target}" has not taken the role of your grant'
+            )
+    if admission.imposed and not admission.pooled:
+        now = yield from target_login.told(credential, ready, ASKED)
+        if not admission.imposed.holds(now):  # nor at these
+            raise LoginRefused(
+                "42501", f'target "{admission.target}" has not taken the settings imposed here'
             )
     names = ""
     if admission.names:

@@ -16,7 +16,6 @@ what that name stands for.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 # Above this the oldest names are forgotten.  A forgotten one is as good as distrusted.
@@ -37,14 +36,16 @@ class Wait:
 WAIT: Final = Wait()
 
 
-@dataclass(slots=True, eq=False)
 class Change(Generic[V]):
     """A message is on its way that gives a name this value, or (None) takes it away."""
 
-    names: Names[V]
-    name: bytes
-    value: V | None
-    batch: int
+    __slots__ = ("batch", "name", "names", "value")
+
+    def __init__(self, names: Names[V], name: bytes, value: V | None, batch: int) -> None:
+        self.names = names
+        self.name = name
+        self.value = value
+        self.batch = batch
 
     def settle(self, done: bool) -> None:
         """The target has answered: done, or failed or skipped."""
@@ -98,6 +99,11 @@ class Names(Generic[V]):
     def distrust_all(self) -> None:
         for name in (*self._known, *self._coming):
             self.distrust(name)
+
+    def values(self) -> list[V]:
+        """All that any name stands for, or is about to."""
+        coming = [change.value for queue in self._coming.values() for change in queue]
+        return [*self._known.values(), *(value for value in coming if value is not None)]
 
     @property
     def any(self) -> bool:

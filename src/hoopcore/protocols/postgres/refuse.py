@@ -45,7 +45,10 @@ def substitute(refusal: Refusal, session: str) -> bytes:
 def refused(refusal: Refusal, encoding: str) -> bytes:
     """The error that the client gets in place of the target's."""
     message = f'refused by rule "{refusal.rule}": {refusal.reason}'
-    return wire.error_response("ERROR", NOT_ALLOWED, message, refusal.hint, encoding=encoding)
+    if refusal.code:
+        message = refusal.reason
+    code = refusal.code or NOT_ALLOWED
+    return wire.error_response("ERROR", code, message, refusal.hint, encoding=encoding)
 
 
 def withheld(kind: int, fields: Mapping[str, bytes]) -> bytes:

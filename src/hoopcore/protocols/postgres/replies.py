@@ -15,8 +15,10 @@ from collections.abc import Callable
 
 from hoopcore.masking import Plan
 from hoopcore.protocols.postgres import refuse, wire
+from hoopcore.protocols.postgres.beginning import without_shift
 from hoopcore.protocols.postgres.descriptions import Descriptions
 from hoopcore.protocols.postgres.due import State
+from hoopcore.protocols.postgres.incoming import Incoming
 from hoopcore.protocols.postgres.lane import UNUSED, Lane, Sent
 from hoopcore.protocols.postgres.rows import mask_rows
 from hoopcore.sql.postgres import encoding_is_safe
@@ -43,7 +45,7 @@ class Replies:
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
-        self.incoming = wire.Incoming()
+        self.incoming = Incoming()
         self.moved = False  # a reply has come: what waits for one may go on
         self.over = False  # the target has ended the connection
         self._hop = 0  # bytes of the frame being passed on that are still to come
@@ -72,6 +74,11 @@ class Replies:
             wire.COPY_DONE: self._copied_out,
             wire.FUNCTION_RESULT: self._function_result,
         }
+
+    @property
+    def owed(self) -> int:
+        """Bytes of the frame being passed on that are still to come."""
+        return self._hop
 
     @property
     def between_frames(self) -> bool:
@@ -160,7 +167,9 @@ class Replies:
             raise ProtocolError("the target goes on after a fatal error")
         if kind == wire.COPY_DATA:
             sent = self._answered(kind)
-            sent.copied += self._hop_over(kind)[1]
+            rows, length = self._hop_over(kind)
+            sent.copied += length
+            self._flowed(rows, length)
             return True
         head = self.lane.due.head
         plan = self._plan_of(head) if head is not None else None
@@ -169,6 +178,7 @@ class Replies:
             rows, length = self._hop_over(kind)
             sent.rows += rows
             sent.bytes += length
+            self._flowed(rows, length)
             return True
         if size > wire.MAX_FRAME:
             raise TooLarge("a row over 64 MiB cannot be masked")
@@ -176,6 +186,11 @@ class Replies:
             return False
         self._mask(self._answered(kind), plan)
         return True
+
+    def _flowed(self, rows: int, length: int) -> None:
+        """For budgets, once for each run of rows."""
+        self.lane.rows_given += rows
+        self.lane.bytes_given += length
 
     def _plan_of(self, sent: Sent) -> Plan | None:
         """What becomes of the rows of this message's result; None: they pass unread."""
@@ -205,6 +220,7 @@ class Replies:
         self._flush()
         incoming = self.incoming
         view, at, stop = incoming.view, incoming.at, incoming.stop
+        before = sent.rows
         while stop - at >= 5:
             kind, length = wire.HEADER.unpack_from(view, at)
             if kind != wire.DATA_ROW or length + 1 > stop - at or length < 4:
@@ -219,8 +235,10 @@ class Replies:
             raise MaskFailed(type(problem).__name__) from problem
         incoming.at = self._start = at
         sent.bytes += len(chunk)
+        self._flowed(sent.rows - before, len(chunk))
         for what, count in counts.items():
             sent.masked[what] = sent.masked.get(what, 0) + count
+            self.lane.masked_given += count
         self._out.append(chunk)
 
     # --- one reply --------------------------------------------------------------------------------
@@ -278,6 +296,11 @@ class Replies:
         return _SWALLOWED if sent.own else None
 
     def _complete(self, sent: Sent, body: bytes) -> Chunk | None:
+        if sent.hidden:
+            sent.hidden -= 1
+            return _SWALLOWED
+        if sent.own:
+            return _SWALLOWED
         if body.find(b"\0") != len(body) - 1:
             raise ProtocolError("a command tag is not one text")
         sent.tag = body[:-1].decode("utf-8", "backslashreplace")
@@ -297,12 +320,12 @@ class Replies:
     def _parsed(self, sent: Sent, body: bytes) -> Chunk | None:
         self._changed(sent, body)
         self.lane.tell(sent)
-        return None
+        return _SWALLOWED if sent.own else None
 
     def _changed(self, sent: Sent, body: bytes) -> Chunk | None:
         if sent.change is not None:
             sent.change.settle(done=True)
-        return None
+        return _SWALLOWED if sent.own else None
 
     def _copy_out(self, sent: Sent, body: bytes) -> Chunk | None:
         if sent.covered:
@@ -330,7 +353,10 @@ class Replies:
 
     def _notice(self, body: bytes) -> Chunk | None:
         fields = wire.error_fields(body)
-        withholds = self._withholds(self.lane.due.head)
+        head = self.lane.due.head
+        if head is not None and (head.own or head.hidden):
+            return _SWALLOWED  # about what the client has not said
+        withholds = self._withholds(head)
         return refuse.withheld(wire.NOTICE, fields) if withholds else None
 
     def _notification(self, body: bytes) -> Chunk | None:
@@ -354,7 +380,7 @@ class Replies:
         instead = self._instead(sent, fields, code)
         sent.error = code
         if sent.refusal is not None and code == refuse.SYNTAX_ERROR:
-            sent.error = refuse.NOT_ALLOWED
+            sent.error = sent.refusal.code or refuse.NOT_ALLOWED
         if sent.change is not None:
             sent.change.settle(done=False)
         if sent.kind == wire.DESCRIBE and sent.portal is not None:
@@ -376,7 +402,9 @@ class Replies:
             encoding = self.lane.settings.get("client_encoding", "")
             return refuse.refused(sent.refusal, encoding)
         withheld = self._withholds(sent) or self._is_about_masked(fields)
-        return refuse.withheld(wire.ERROR, fields) if withheld else None
+        if withheld:
+            return refuse.withheld(wire.ERROR, fields)
+        return without_shift(wire.ERROR, fields, sent.shift) if sent.shift else None
 
     def _is_about_masked(self, fields: dict[str, bytes]) -> bool:
         """Whether a constraint of another table than the text names failed, of a masked one.

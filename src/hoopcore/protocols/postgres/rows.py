@@ -182,7 +182,7 @@ def _without(chunk: bytearray, cuts: list[Cut]) -> bytearray:
 # --- more rows: all at once -----------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@dataclass
 class _Field:
     """One column of the rows: those of its cells that are not NULL."""
 

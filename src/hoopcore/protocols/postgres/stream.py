@@ -11,13 +11,17 @@ The client's half is ``asks.py``, the target's ``replies.py``; what they share i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hoopcore.masking import Bound
 from hoopcore.protocols.postgres import wire
 from hoopcore.protocols.postgres.asks import Asks
+from hoopcore.protocols.postgres.beginning import Beginning
+from hoopcore.protocols.postgres.keeping import LONGEST_TEXT, Kept
 from hoopcore.protocols.postgres.lane import Lane
 from hoopcore.protocols.postgres.replies import Replies
 from hoopcore.statement import Reading
-from hoopcore.stream import Ask, Out, ProtocolError, Refusal, Side
+from hoopcore.stream import Ask, AskKind, Out, ProtocolError, Refusal, Side
 
 # A member of an Enum is looked up by Python, each time.
 _CLIENT = Side.CLIENT
@@ -40,6 +44,8 @@ class PostgresStream:
         self._notices: list[bytes] = []
         self._left = Out()  # what came before a frame of the target that is a ProtocolError
         self._ended = False
+        self._owed = 0  # bytes of a frame that the client had begun to get before ``from_target``
+        self._cut = False  # what that gave goes no further than this frame
         self.ready_again = False
 
     # --- the client's side ----------------------------------------------------------------------
@@ -80,11 +86,46 @@ class PostgresStream:
             self._asks.blocked = False
         return self._asks.drain(Out())
 
+    # --- where statements may be held -------------------------------------------------------------
+
+    def keep(self, on: bool) -> None:
+        """While on, nothing of a batch is handed out before its end is here (``keeping.py``)."""
+        self._asks.keeping.on = on
+
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """What was let through, and waits for the end of its batch."""
+        return tuple(self._asks.keeping.asks)
+
+    def still_covers(self, kept: Kept) -> bool:
+        """Whether the masks of now say of it what those said under which it was let through."""
+        return self._lane.covers(kept.reading, kept.ask.detail.forced) == kept.covered
+
+    def text_of(self, ask: Ask) -> bytes | None:
+        """What this ask runs, whole; None where that is not certain, or too long to be read."""
+        keeping = self._asks.keeping
+        if ask.kind is AskKind.TEXT:
+            return ask.text if len(ask.text) <= LONGEST_TEXT else None
+        return keeping.text_of(ask.origin) if ask.detail.sure else None
+
+    @property
+    def in_time(self) -> bool:
+        """Whether nothing of the batch at hand has left already."""
+        return not self._asks.keeping.over
+
+    def spoil(self, refusal: Refusal) -> None:
+        """Sees to it that the target runs nothing of what is kept; ValueError where nothing is."""
+        if not self._asks.keeping.first:
+            raise ValueError("nothing is kept")
+        self._asks.spoil(refusal)
+
     # --- the target's side ----------------------------------------------------------------------
 
     def from_target(self) -> Out:
         """What may go to the client.  After ``end`` that is nothing; what is seen is still told."""
         out = Out()
+        self._owed = self._replies.owed
+        self._cut = False
         try:
             self._replies.advance(out)
         except ProtocolError:
@@ -100,9 +141,9 @@ class PostgresStream:
 
     # --- ourselves ------------------------------------------------------------------------------
 
-    def say(self, text: str) -> Out:
+    def say(self, text: str, hint: str = "") -> Out:
         """A NOTICE at the next place between two frames: now, or with a later ``from_target``."""
-        notice = wire.notice_response(text, encoding=self._encoding)
+        notice = wire.notice_response(text, hint, encoding=self._encoding)
         if self._ended:
             return Out()
         if self._replies.between_frames:
@@ -119,18 +160,40 @@ class PostgresStream:
             return Out()
         self._ended = True
         out, self._left = self._left, Out()
-        if self._replies.between_frames:
+        if self._cut or self._replies.between_frames:
             fatal = wire.error_response("FATAL", code, text, encoding=self._encoding)
             out.to_client.append(fatal)
         return out
+
+    def cut(self, out: Out) -> None:
+        """Of what the last ``from_target`` gave, only the rest of a frame that was begun may go.
+
+        ``end`` is next, and gives it before its last words.  Where the frame is not whole yet,
+        nothing that could be withheld has come.
+        """
+        here = b"".join(out.to_client)
+        out.to_client.clear()
+        if len(here) >= self._owed:
+            self._left = Out(to_client=[here[: self._owed]] if self._owed else [])
+            self._cut = True
 
     def goodbye(self) -> bytes:
         """A Terminate, or nothing where the client has begun a message: it is no part of that."""
         return wire.frame(wire.TERMINATE) if self._asks.incoming.ends_whole() else b""
 
+    def begin_with(self, statements: tuple[bytes, ...]) -> None:
+        """What each transaction begins with from the next on, behind a pooler; none: nothing."""
+        lane = self._lane
+        self._asks.beginning = Beginning(lane, statements) if statements else None
+
     def rebind(self, bound: Bound) -> None:
         """Other masks from the next statement on: the catalog has changed."""
         self._lane.bound = bound
+
+    def reconsider(self, meant: Callable[[Reading], Reading]) -> None:
+        """What was prepared means what this says of its reading."""
+        for prepared in self._lane.statements.values():
+            prepared.reading = meant(prepared.reading)
 
     # --- what is asked about it -------------------------------------------------------------------
 
@@ -149,6 +212,25 @@ class PostgresStream:
         return self._asks.asked is None and self._lane.due.empty and self._replies.between_frames
 
     @property
+    def in_flight(self) -> bool:
+        """Whether the target has been sent something, and its reply is not whole."""
+        if not self._replies.between_frames:
+            return True
+        head, first = self._lane.due.head, self._asks.keeping.first
+        return head is not None and not self._lane.due.empty and not 0 < first <= head.serial
+
+    @property
+    def status(self) -> str:
+        """I: in no transaction, T: in one, E: in one that has failed; as told last."""
+        return self._lane.status.decode("ascii")
+
+    @property
+    def flowed(self) -> tuple[int, int, int]:
+        """Rows, their bytes, and values masked in them, that the target has given so far."""
+        lane = self._lane
+        return lane.rows_given, lane.bytes_given, lane.masked_given
+
+    @property
     def settled(self) -> bool:
         """Whether it is idle and in no transaction: what it has changed, all can see."""
         return self.idle and self._lane.status == b"I"
@@ -163,4 +245,5 @@ class PostgresStream:
         """Bytes of messages that are not whole, or wait."""
         waiting = self._asks.asked
         size = len(waiting.detail.data) if waiting is not None else 0
+        size += self._asks.keeping.size
         return len(self._asks.incoming) + len(self._replies.incoming) + size

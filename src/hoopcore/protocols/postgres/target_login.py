@@ -14,12 +14,23 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from hoopcore.protocols.postgres import scram, wire
 from hoopcore.protocols.postgres.startup import in_ascii
 from hoopcore.sql.postgres import encoding_is_safe
-from hoopcore.stream import Connect, LoginRefused, ProtocolError, Read, Send, Side, StartTLS, Step
+from hoopcore.stream import (
+    Aside,
+    Connect,
+    LoginRefused,
+    ProtocolError,
+    Read,
+    Send,
+    Side,
+    StartTLS,
+    Step,
+)
 
 # No message of a login is near it; what is longer is not PostgreSQL.
 LARGEST_MESSAGE = 60_000
@@ -181,7 +192,7 @@ def _scram(
     exchange = scram.ClientExchange(credential.password, nonce, binding=binding, over_tls=over_tls)
     yield Send(Side.TARGET, wire.sasl_initial(mechanism, exchange.first()))
     challenge = yield from _read_sasl(credential, 11)
-    yield _answer(exchange.final(challenge))
+    yield _answer((yield Aside(partial(exchange.final, challenge))))
     signature = yield from _read_sasl(credential, 12)
     try:
         exchange.verify(signature)

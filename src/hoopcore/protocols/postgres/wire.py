@@ -1,19 +1,19 @@
-"""The bytes of the PostgreSQL protocol, version 3.0: frames, the fields in them, and builders.
+"""The bytes of the PostgreSQL protocol, version 3.0: the fields in its frames, and builders.
 
 A frame is a type byte, a length that counts itself, and a body.  Lengths from the wire are checked
 before they index anything; what does not fit is a ``ProtocolError``.
 
-Order of the file: numbers, cutting frames, reading bodies, what the bodies say, building frames.
+Order of the file: numbers, reading bodies, what the bodies say, building frames.
+Cutting frames out of what comes is ``incoming.py``.
 Source: PostgreSQL's documentation, chapter "Frontend/Backend Protocol", "Message Formats".
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from struct import Struct
 from struct import error as StructError
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hoopcore.stream import ProtocolError
 
@@ -21,7 +21,7 @@ from hoopcore.stream import ProtocolError
 
 # PostgreSQL itself stops at 1 GiB.  64 MiB is the largest message we are willing to hold; above it
 # the session ends, since what we cannot read we do not forward.
-MAX_FRAME = 64 << 20
+MAX_FRAME: Final = 64 << 20
 # PostgreSQL's own MAX_STARTUP_PACKET_LENGTH.
 MAX_STARTUP = 10_000
 
@@ -40,98 +40,51 @@ _FIELD = Struct(">IhIhih")  # table, attribute, type, size, modifier, format
 
 # Kinds of message are the number of their type byte, which is what indexing bytes gives.
 # Those the client sends:
-BIND, CLOSE, COPY_DATA, COPY_DONE, COPY_FAIL = b"BCdcf"
-DESCRIBE, EXECUTE, FLUSH, FUNCTION_CALL, PARSE = b"DEHFP"
-PASSWORD, QUERY, SYNC, TERMINATE = b"pQSX"
+BIND: Final = 0x42  # B
+CLOSE: Final = 0x43  # C
+COPY_DATA: Final = 0x64  # d
+COPY_DONE: Final = 0x63  # c
+COPY_FAIL: Final = 0x66  # f
+DESCRIBE: Final = 0x44  # D
+EXECUTE: Final = 0x45  # E
+FLUSH: Final = 0x48  # H
+FUNCTION_CALL: Final = 0x46  # F
+PARSE: Final = 0x50  # P
+PASSWORD: Final = 0x70  # p
+QUERY: Final = 0x51  # Q
+SYNC: Final = 0x53  # S
+TERMINATE: Final = 0x58  # X
 # Those the target sends (CopyData and CopyDone have the same type in both directions):
-AUTHENTICATION, BACKEND_KEY_DATA, BIND_COMPLETE, CLOSE_COMPLETE = b"RK23"
-COMMAND_COMPLETE, COPY_IN, COPY_OUT, COPY_BOTH, DATA_ROW = b"CGHWD"
-EMPTY_QUERY, ERROR, FUNCTION_RESULT, NEGOTIATE, NO_DATA = b"IEVvn"
-NOTICE, NOTIFICATION, PARAMETER_DESCRIPTION, PARAMETER_STATUS = b"NAtS"
-PARSE_COMPLETE, PORTAL_SUSPENDED, READY, ROW_DESCRIPTION = b"1sZT"
+AUTHENTICATION: Final = 0x52  # R
+BACKEND_KEY_DATA: Final = 0x4B  # K
+BIND_COMPLETE: Final = 0x32  # 2
+CLOSE_COMPLETE: Final = 0x33  # 3
+COMMAND_COMPLETE: Final = 0x43  # C
+COPY_IN: Final = 0x47  # G
+COPY_OUT: Final = 0x48  # H
+COPY_BOTH: Final = 0x57  # W
+DATA_ROW: Final = 0x44  # D
+EMPTY_QUERY: Final = 0x49  # I
+ERROR: Final = 0x45  # E
+FUNCTION_RESULT: Final = 0x56  # V
+NEGOTIATE: Final = 0x76  # v
+NO_DATA: Final = 0x6E  # n
+NOTICE: Final = 0x4E  # N
+NOTIFICATION: Final = 0x41  # A
+PARAMETER_DESCRIPTION: Final = 0x74  # t
+PARAMETER_STATUS: Final = 0x53  # S
+PARSE_COMPLETE: Final = 0x31  # 1
+PORTAL_SUSPENDED: Final = 0x73  # s
+READY: Final = 0x5A  # Z
+ROW_DESCRIPTION: Final = 0x54  # T
 
 FROM_CLIENT = frozenset(b"BCdcfDEHFPQSX")
 """What a client may send after login."""
 FROM_TARGET = frozenset(b"23CGHDIEVnNAtS1sZTdc")
 """What a target may send after login.  CopyBoth is replication's, which we do not speak."""
 
-TEXT_FORMAT, BINARY_FORMAT = 0, 1
-
-
-# --- cutting frames -----------------------------------------------------------------------------
-
-
-class Incoming:
-    """Bytes of one side as they came, and where the unread ones begin.
-
-    Nothing is copied until a frame is spread over two pieces.  Pieces that were fed belong to
-    this object: whoever fed them must not write into them again.
-    """
-
-    __slots__ = ("_more", "_waiting", "at", "stop", "view")
-
-    def __init__(self) -> None:
-        self.view = memoryview(b"")  # the piece being read
-        self.at = 0  # what is before it has been read
-        self.stop = 0  # the end of the piece
-        self._more: deque[memoryview] = deque()
-        self._waiting = 0
-
-    def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Takes these bytes behind those it has."""
-        piece = memoryview(data)
-        if not piece:
-            return
-        if self.at == self.stop and not self._waiting:
-            self.view, self.at, self.stop = piece, 0, len(piece)
-        else:
-            self._more.append(piece)
-            self._waiting += len(piece)
-
-    def __len__(self) -> int:
-        """How many unread bytes there are."""
-        return self.stop - self.at + self._waiting
-
-    def has(self, size: int) -> bool:
-        """Whether ``size`` bytes are there; if so they lie in one piece at ``view[at:]``."""
-        have = self.stop - self.at
-        if have >= size:
-            return True
-        if have + self._waiting < size:
-            return False
-        pieces = [self.view[self.at : self.stop]] if have else []
-        while have < size:
-            piece = self._more.popleft()
-            self._waiting -= len(piece)
-            have += len(piece)
-            pieces.append(piece)
-        self.view = pieces[0] if len(pieces) == 1 else memoryview(b"".join(pieces))
-        self.at, self.stop = 0, have
-        return True
-
-    def header(self) -> tuple[int, int] | None:
-        """The kind of the next frame and its whole size in bytes, or None while it is not here."""
-        if not self.has(5):
-            return None
-        kind, length = HEADER.unpack_from(self.view, self.at)
-        if length < 4:
-            raise ProtocolError("a message is shorter than its own length field")
-        return kind, length + 1
-
-    def ends_whole(self) -> bool:
-        """Whether what is unread is whole frames, or nothing."""
-        self.has(len(self))
-        at = self.at
-        while self.stop - at >= 5:
-            at += HEADER.unpack_from(self.view, at)[1] + 1
-        return at == self.stop
-
-    def piece(self, size: int) -> memoryview:
-        """Up to ``size`` of the unread bytes, without waiting or copying; they count as read."""
-        self.has(1)
-        view = self.view[self.at : min(self.at + size, self.stop)]
-        self.at += len(view)
-        return view
+TEXT_FORMAT: Final = 0
+BINARY_FORMAT: Final = 1
 
 
 # --- reading bodies -----------------------------------------------------------------------------
@@ -261,19 +214,6 @@ def parameter(body: bytes) -> tuple[str, str]:
     value = reader.cstring().decode("utf-8", "backslashreplace")
     reader.end()
     return name, value
-
-
-def cstrings(body: bytes) -> list[bytes]:
-    """All texts of a body that consists of them, such as the list of SASL mechanisms.
-
-    The list ends with an empty text, which is not part of what is returned.
-    """
-    reader = Body(body)
-    texts = []
-    while text := reader.cstring():
-        texts.append(text)
-    reader.end()
-    return texts
 
 
 def startup_parameters(body: bytes) -> dict[bytes, bytes]:
