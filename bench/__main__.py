@@ -27,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"       They are: {', '.join(NAMES)}", file=sys.stderr)
         return 2
     measures = [one for one in MEASURES if not chosen.names or one.name in chosen.names]
-    # Those with the same masks together: other masks want the agent started anew.
-    order = sorted(measures, key=lambda one: one.masks != MEASURES[0].masks)
+    # Those with the same masks and rules together: others want the agent started anew.
+    order = sorted(measures, key=lambda one: (one.masks != MEASURES[0].masks, one.rules))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return _measure(measures, order, chosen)
@@ -46,7 +46,7 @@ def _measure(measures: list[Measure], order: list[Measure], chosen: argparse.Nam
             _say(f"there is no {missing} here: its column stays empty")
         bench = Bench(world, chosen.quick)
         for measure in order:
-            world.masks(measure.masks)
+            world.settings(measure.masks, measure.rules)
             rounds = measure.quick_rounds if chosen.quick else measure.rounds
             taken[measure.name] = _rounds(bench, measure, chosen.rounds or rounds)
     found = []

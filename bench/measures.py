@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 import psycopg
 
 from bench.accounting import cpu_seconds, memory_mib
-from bench.world import DATABASE, DETECTORS, MASKS, TARGET, Way, World
+from bench.world import DATABASE, DETECTORS, MASKS, TARGET, Way, World, many_rules
 
 ALL = ("direct", "relay", "pgbouncer", "local", "ssh")
 BETWEEN = ALL[1:]  # those where a process of ours, or pgbouncer's, stands between
@@ -55,6 +56,7 @@ class Measure:
     run: Run
     ways: Sequence[str] = ALL
     masks: str = MASKS
+    rules: str = ""  # beside those of the demo
     rounds: int = 7
     quick_rounds: int = 3
 
@@ -109,6 +111,35 @@ def _statement_cpu(mode: str) -> Run:
         return (cpu_seconds(way.pids) - before) / count * 1e6
 
     return run
+
+
+HELD = 50
+
+
+def _held_latency(bench: Bench, way: Way) -> float:
+    """As ``_latency``, while so many statements of three people are held at the same agent."""
+    ways = [way, *bench.world.others]
+    with ExitStack() as stack:
+        waiting = []
+        for number in range(HELD):
+            connection = stack.enter_context(closing(_connect(ways[number % len(ways)])))
+            connection.pgconn.send_query(b"delete from plain where id = -1")
+            waiting.append(connection.pgconn)
+        for one in waiting:
+            _until_told(one)
+        return _latency("simple")(bench, way)
+
+
+def _until_told(connection: psycopg.pq.abc.PGconn) -> None:
+    """Until the agent has said that the statement waits."""
+    told: list[object] = []
+    connection.notice_handler = told.append
+    end = time.monotonic() + 30
+    while not told:
+        if not connection.is_busy() or time.monotonic() > end:
+            raise SystemExit("bench: a statement that was to be held was not")
+        select.select([connection.socket], [], [], 1)
+        connection.consume_input()
 
 
 # --- many rows ------------------------------------------------------------------------------------
@@ -268,11 +299,16 @@ def _timed(bench: Bench, words: list[str], environ: dict[str, str] | None = None
 
 # --- the table ------------------------------------------------------------------------------------
 
+RULES = many_rules(200)
 MEASURES = (
     Measure("simple_c1_latency", "µs", _latency("simple")),
     Measure("simple_c8_tps", "1/s", _throughput("simple")),
     Measure("prepared_c1_latency", "µs", _latency("prepared")),
     Measure("prepared_c8_tps", "1/s", _throughput("prepared")),
+    Measure("rules_200_c1_latency", "µs", _latency("simple"), rules=RULES),
+    Measure("rules_200_c8_tps", "1/s", _throughput("simple"), rules=RULES),
+    Measure("rules_200_cpu_us", "µs", _statement_cpu("simple"), BETWEEN, rules=RULES),
+    Measure("held_50_c1_latency", "µs", _held_latency, ("local",), rules=RULES),
     Measure("bulk_plain", "rows/s", _rows("plain"), rounds=5),
     Measure("bulk_masked_column", "rows/s", _rows("masked"), rounds=5),
     Measure("bulk_masked_null", "rows/s", _rows("nulled"), rounds=5),

@@ -2,7 +2,7 @@
 
 A way is where a client connects: straight to the server, through the empty relay, through
 pgbouncer, or through hoop by one of its doors.  The agent has rules, records, and has masks
-declared; ``World.masks`` starts it anew with others.  Everything ends with ``stop``.
+declared; ``World.settings`` starts it anew with others.  Everything ends with ``stop``.
 
 Order: ways, the world, the parts of it.
 """
@@ -36,7 +36,7 @@ SECONDS = 30.0  # for a process to start, on a busy machine
 
 ROLES = """\
 [roles.engineer]
-groups = ["engineering"]
+groups = ["engineering", "support"]
 
 [[roles.engineer.may_request]]
 targets = ["prod-*"]
@@ -55,6 +55,30 @@ column = "public.nulled.mail"
 style = "null"
 """
 DETECTORS = 'detectors = ["card", "ssn", "email"]\n' + MASKS
+
+_RULE = """
+[[rule]]
+name = "rule-{number}"
+verdict = "{verdict}"
+reason = "one of many"
+{matches}
+"""
+_MATCHES = (
+    'relations = ["tenant_{number}.*"]\neffects = ["insert", "update", "delete"]',
+    'columns = ["public.t_{number}.secret"]',
+    'functions = ["app.f_{number}"]',
+    'labels = {{ team = "t-{number}" }}\neffects = ["delete"]',
+)
+
+
+def many_rules(count: int) -> str:
+    """So many rules of all kinds, of which only the last matches: it holds a DELETE."""
+    rules = [
+        _RULE.format(number=n, verdict="refuse", matches=_MATCHES[n % 4].format(number=n))
+        for n in range(count - 1)
+    ]
+    held = 'relations = ["public.plain"]\neffects = ["delete"]\napprovers = ["dba"]'
+    return "".join(rules) + _RULE.format(number="held", verdict="hold", matches=held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +114,9 @@ class World:
         self.ways: dict[str, Way] = {}
         self._processes: list[subprocess.Popen[Any]] = []  # ours, beside the demo's
         self._doors: list[subprocess.Popen[Any]] = []  # those that end with the agent
-        self._masks = ""
+        self._settings = ("", "")  # masks and rules
+        self._demo_rules = ""
+        self._others: list[Way] = []  # other people's ways, once they are asked for
 
     def __enter__(self) -> World:
         try:
@@ -122,7 +148,8 @@ class World:
         (agent / "prod-db.password").write_text(password)
         targets = (agent / "targets.toml").read_text()
         (agent / "targets.toml").write_text(targets.replace('"shop_app"', f'"{ROLE}"'))
-        self.masks(MASKS, first=True)
+        self._demo_rules = (agent / "rules.toml").read_text()
+        self.settings(MASKS, "", first=True)
 
     def program(self, name: str) -> str:
         """psql or pgbench: those of the server where it has them."""
@@ -135,31 +162,44 @@ class World:
 
     # --- the agent --------------------------------------------------------------------------
 
-    def masks(self, text: str, *, first: bool = False) -> None:
-        """The agent with these masks, and its doors open."""
-        if text == self._masks:
+    def settings(self, masks: str, rules: str, *, first: bool = False) -> None:
+        """The agent with these masks, and these rules beside the demo's, and its doors open."""
+        if (masks, rules) == self._settings:
             return
-        self._masks = text
+        self._settings = (masks, rules)
+        self._others.clear()
         for process in self._doors:
             _end(process)
         self._doors.clear()
         _end(self.demo.processes.pop())
         (self.demo.run / "agent.json").unlink(missing_ok=True)
-        (self.demo.folder / "agent" / "masks.toml").write_text(text)
+        (self.demo.folder / "agent" / "masks.toml").write_text(masks)
+        (self.demo.folder / "agent" / "rules.toml").write_text(self._demo_rules + rules)
         self.demo.start_agent()
         ana = Person(self.demo, "ana")
         if first:
             ana.sign_in()
             ana.hoop("request", TARGET, "--reason", "to be measured", "--for", "8h")
-        self._open_local(ana)
+        self.ways["local"] = self._open_local(ana)
         self._open_ssh(ana)
+
+    @property
+    def others(self) -> list[Way]:
+        """The local ways of more people, who have a grant each."""
+        if not self._others:
+            for name in ("ben", "cleo"):
+                person = Person(self.demo, name)
+                person.sign_in()
+                person.hoop("request", TARGET, "--reason", "to be measured", "--for", "8h")
+                self._others.append(self._open_local(person))
+        return self._others
 
     @property
     def agent(self) -> tuple[int, ...]:
         """The agent and its reader process."""
         return tuple(family(self.demo.processes[-1].pid))
 
-    def _open_local(self, person: Person) -> None:
+    def _open_local(self, person: Person) -> Way:
         process = subprocess.Popen(
             [sys.executable, "-m", "hoopcli", "connect", TARGET, "--listen", "-o", "json"],
             env=self.demo.environment(person.name),
@@ -176,7 +216,7 @@ class World:
             if _whole(text):
                 break
         told = json.loads(text)
-        self.ways["local"] = Way("local", told["port"], told["user"], told["password"], self.agent)
+        return Way("local", told["port"], told["user"], told["password"], self.agent)
 
     def _open_ssh(self, person: Person) -> None:
         """The system's own ``ssh -L`` with the certificate of ``hoop login``."""

@@ -8,6 +8,7 @@ the transport stays, its callbacks go elsewhere, and what was read too far is gi
 from __future__ import annotations
 
 import asyncio
+import select
 import ssl
 from collections.abc import Callable
 from typing import cast
@@ -19,6 +20,9 @@ READ_AHEAD = 64 << 10
 
 # How long a closed lane may take to send its last bytes.
 FLUSH = 5.0
+
+HALF = select.POLLHUP | getattr(select, "POLLRDHUP", 0)
+"""For ``gone``: one direction is enough, where the system tells that."""
 
 
 class LaneClosed(Exception):
@@ -166,3 +170,13 @@ class Lane(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def gone(transport: asyncio.BaseTransport, how: int = select.POLLHUP) -> bool:
+    """Whether the peer has closed both its directions, as far as the system knows."""
+    found = transport.get_extra_info("socket")
+    if found is None or found.fileno() < 0:
+        return False
+    asked = select.poll()
+    asked.register(found.fileno(), how & ~select.POLLHUP)
+    return any(event & how for _, event in asked.poll(0))

@@ -16,13 +16,14 @@ from hoopagent.doors.login import LoggedIn
 from hoopagent.ephemeral import User
 from hoopagent.holding import Holding, Reads, Told
 from hoopagent.judge import Judge, changes_catalog
+from hoopagent.line import Line
 from hoopagent.meter import Judging, Meter
 from hoopagent.naming import Naming
 from hoopagent.outlook import note_limits
 from hoopagent.reader import Reader
 from hoopagent.recorder import Recorder, RecorderFailed, event_of, said
 from hoopagent.recording_keys import RecordingKeys
-from hoopagent.relay import Line, Relay
+from hoopagent.relay import Relay
 from hoopcore.access import Access
 from hoopcore.model import SYSTEM, Principal, Session, Target
 from hoopcore.policy import BoundPolicy, Verdict

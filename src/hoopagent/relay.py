@@ -5,29 +5,29 @@ three things wait: a long text that the reader process reads, a recording that m
 first, and a catalog that must be read again behind DDL.  The client is then not read from; its
 bytes stay in the stream, and a future's callback goes on.
 
-Order of the file: what the relay is given, the two sides, the client's turn, the target's turn,
-and the end.
+What it is given is ``line.py``, and ``half.py`` what tells it of either side.  Order of the file:
+what the two sides report, the client's turn, the target's turn, and the end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import select
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
-from hoopagent.lane import Lane
+from hoopagent.half import Half
+from hoopagent.lane import HALF, Lane, gone
+from hoopagent.line import OURS, Line, ending_of
 from hoopagent.logs import places
 from hoopagent.recorder import RecorderFailed
 from hoopcore.policy import Verdict
 from hoopcore.recording import EndCause, Event
 from hoopcore.statement import Reading
-from hoopcore.stream import Ask, MaskFailed, Out, ProtocolError, Refusal, Seen, Side, Stream
+from hoopcore.stream import Ask, Out, Refusal, Side
 
 log = structlog.get_logger()
 
@@ -41,67 +41,11 @@ _CLIENT, _TARGET = Side.CLIENT, Side.TARGET
 
 # What a client may send on while its statement is held, before it is not read from any more.
 _READ_ON = 1 << 18
-_HALF_GONE = select.POLLHUP | getattr(select, "POLLRDHUP", 0)
 
 # What a side gets to take the last bytes, and the target to say what became of its statement.
 _GRACE = 2.0
 # What a client gets to listen that has closed its own direction.
 _HALF_OPEN = 10.0
-
-
-class Recorder(Protocol):
-    """The part of recorder.py that the line needs."""
-
-    def append(self, *events: Event) -> asyncio.Future[None] | None:
-        """Durable when it returns None or the future is done; else RecorderFailed."""
-        ...
-
-    def append_later(self, *events: Event) -> None:
-        """Sealed now, written a moment later at the most; else RecorderFailed."""
-        ...
-
-
-@dataclass
-class Line:
-    """What one session's relay is made of; each part is plain and may be replaced in a test."""
-
-    stream: Stream
-    recorder: Recorder
-    read: Callable[[Ask], Reading | asyncio.Future[Reading]]
-    judge: Callable[[Ask, Reading], Verdict]
-    said: Callable[[Ask, Reading, Verdict], Event]
-    saw: Callable[[Seen], Event]
-    behind: Callable[[Seen], asyncio.Future[None] | None]  # what must be done before the next ask
-    over_budget: Callable[[], bool]  # all sessions together hold too much, and this one most
-    cancel: Callable[[], None]  # asks the target to give up the statement in flight
-    # What to do now about an ask that is held; None: it waits.  Without it, it is refused.
-    hold: Callable[[Relay, Ask, Reading, Verdict], Verdict | None] | None = None
-    # The session ends: what is to be recorded of an ask that waits.
-    unhold: Callable[[EndCause], Event | None] | None = None
-    flowed: Callable[[Out], None] | None = None  # charges rows before they go to the client
-
-
-class _Half(asyncio.Protocol):
-    """One side's connection.  It knows its relay and which side it is, nothing else."""
-
-    def __init__(self, relay: Relay, side: Side) -> None:
-        self.relay = relay
-        self.side = side
-
-    def data_received(self, data: bytes) -> None:
-        self.relay.received(self.side, data)
-
-    def eof_received(self) -> bool:
-        return self.side is Side.CLIENT and self.relay.said_all()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.relay.lost(self.side)
-
-    def pause_writing(self) -> None:
-        self.relay.pause(self.side)
-
-    def resume_writing(self) -> None:
-        self.relay.resume(self.side)
 
 
 class Relay:
@@ -129,7 +73,7 @@ class Relay:
 
     def start(self) -> None:
         """Takes both connections over, with what was read past the login."""
-        read = {side: lane.hand_over(_Half(self, side)) for side, lane in self.lanes.items()}
+        read = {side: lane.hand_over(Half(self, side)) for side, lane in self.lanes.items()}
         for side in (_TARGET, _CLIENT):
             if read[side]:
                 self.received(side, read[side])
@@ -182,19 +126,10 @@ class Relay:
 
     def _failed(self, problem: Exception) -> None:
         """Ends the session for what went wrong in a turn; our own bug lets nothing pass."""
-        if isinstance(problem, ProtocolError):
-            code = getattr(problem, "code", "08P01")
-            self.end(code, str(problem), EndCause.PROTOCOL_ERROR)
-        elif isinstance(problem, RecorderFailed):
-            self.end("58030", "this session can no longer be recorded", EndCause.RECORDING_FAILED)
-        else:
+        code, text, cause = ending_of(problem)
+        if cause in OURS:
             log.error("session.failed", problem=type(problem).__name__, where=places(problem))
-            masking = isinstance(problem, MaskFailed)
-            self.end(
-                "XX000",
-                "the agent failed; the session was ended to be safe",
-                EndCause.MASKING_FAILED if masking else EndCause.INTERNAL_ERROR,
-            )
+        self.end(code, text, cause)
 
     def said_all(self) -> bool:
         """The client will say no more; whether its connection stays open for what it asked.
@@ -204,7 +139,7 @@ class Relay:
         """
         if self._holds:  # nobody is to approve what nobody may be waiting for
             return False
-        if self.cause is not None or not self._in_flight() or self._is_gone(_CLIENT):
+        if self.cause is not None or not self._in_flight() or gone(self._client):
             return False
         goodbye = self.line.stream.goodbye()
         if not goodbye:
@@ -212,15 +147,6 @@ class Relay:
         self.received(_CLIENT, goodbye)
         self.loop.call_later(_HALF_OPEN, self._leave)
         return self.cause is None
-
-    def _is_gone(self, side: Side, how: int = select.POLLHUP) -> bool:
-        """Whether the peer has closed both its directions, as far as the system knows."""
-        found = self.transports[side].get_extra_info("socket")
-        if found is None or found.fileno() < 0:
-            return False
-        asked = select.poll()
-        asked.register(found.fileno(), how & ~select.POLLHUP)
-        return any(event & how for _, event in asked.poll(0))
 
     def _leave(self) -> None:
         if self.cause is None:
@@ -263,7 +189,7 @@ class Relay:
 
     def client_gone(self) -> bool:
         """Whether a client that is not read from has closed its connection, or half of it."""
-        return self._is_gone(_CLIENT, _HALF_GONE)
+        return gone(self._client, HALF)
 
     # --- the client's turn: judge, record, then forward -------------------------------------------
 
@@ -374,9 +300,7 @@ class Relay:
             return
         together = Out()
         for out in outs:
-            together.to_client += out.to_client
-            together.to_target += out.to_target
-            together.seen += out.seen
+            together.add(out)
         self._send(together)
 
     def _send(self, out: Out) -> None:

@@ -32,6 +32,7 @@ from hoopagent.holding import Holding
 from hoopagent.holds import Holds
 from hoopagent.judge import Judge
 from hoopagent.ledger import Ledger
+from hoopagent.line import Line
 from hoopagent.live import Failing, Live, Prepared, line_of
 from hoopagent.means import Means, target_of
 from hoopagent.meter import Judging, Meter
@@ -39,16 +40,17 @@ from hoopagent.naming import Naming
 from hoopagent.reader import Reader
 from hoopagent.recorder import Recorder, RecorderFailed
 from hoopagent.recording_keys import RecordingKeys
-from hoopagent.relay import Line, Relay
+from hoopagent.records import header_of, record_of
+from hoopagent.relay import Relay
 from hoopagent.renewing import Renewal
 from hoopagent.room import Room
 from hoopagent.secrets import Secrets
 from hoopagent.store import Store, StoreAway
 from hoopagent.watch import Watch
-from hoopcore.model import AuditEvent, Session, new_id
+from hoopcore.model import AuditEvent, new_id
 from hoopcore.protocols.postgres.login import fatal
 from hoopcore.protocols.postgres.stream import PostgresStream
-from hoopcore.recording import EndCause, Header
+from hoopcore.recording import EndCause
 from hoopcore.sql.imposed import for_transaction
 from hoopcore.sql.names import Viewer
 from hoopcore.stream import Admit, Cancel, LoginRefused
@@ -217,34 +219,8 @@ class Sessions:
 
     async def _open_session(self, login: LoggedIn, prepared: Prepared) -> Live:
         opened = login.opened
-        now = self._clock.wall()
-        role = f"as {prepared.granted_role}" if prepared.granted_role else ""
-        record = Session(
-            id=prepared.session,
-            principal=prepared.principal.id,
-            target=prepared.target.name,
-            database=opened.database,
-            door=login.caller.door,
-            client=" ".join(
-                part for part in (login.caller.origin, opened.application, role) if part
-            ),
-            grants=prepared.access.grants,
-            started=now,
-        )
-        header = Header(
-            session=record.id,
-            principal=record.principal,
-            name=prepared.principal.name,
-            target=record.target,
-            protocol=prepared.target.protocol,
-            database=record.database,
-            door=record.door,
-            client=record.client,
-            grants=record.grants,
-            policy=self._config_now().version,
-            durability=prepared.target.durability.value,
-            agent=self._version,
-        )
+        record = record_of(login, prepared, self._clock.wall())
+        header = header_of(record, prepared, self._config_now().version, self._version)
         failed = Failing()
         recorder = await Recorder.create(self._folder, header, self._keys, failed=failed.report)
         try:
@@ -261,7 +237,7 @@ class Sessions:
             recorder.close(EndCause.INTERNAL_ERROR)
             # It may be in the store already, and is not to be live there for ever.
             cause, head = EndCause.INTERNAL_ERROR.value, recorder.head
-            ended = replace(record, ended=now, end_cause=cause, head=head)
+            ended = replace(record, ended=record.started, end_cause=cause, head=head)
             self._background.apart(self._store.update_session(ended))
             raise
         if prepared.pooled:

@@ -237,6 +237,12 @@ class Out:
     to_target: list[bytes | bytearray | memoryview] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
 
+    def add(self, other: Out) -> None:
+        """What is to be done next, after this."""
+        self.to_client += other.to_client
+        self.to_target += other.to_target
+        self.seen += other.seen
+
 
 class Stream(Protocol):
     """Both directions of one connection after login.

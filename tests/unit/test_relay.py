@@ -11,8 +11,9 @@ import pytest
 
 from hoopagent import relay
 from hoopagent.lane import Lane
+from hoopagent.line import Line
 from hoopagent.recorder import RecorderFailed, event_of
-from hoopagent.relay import Line, Relay
+from hoopagent.relay import Relay
 from hoopcore.masking import Masking
 from hoopcore.policy import Verdict
 from hoopcore.protocols.postgres.stream import PostgresStream

@@ -48,7 +48,7 @@ class Kept(NamedTuple):
     covered: bool
 
 
-@dataclass(slots=True)
+@dataclass
 class Keeping:
     """Which of the messages that are ready may leave."""
 

@@ -13,8 +13,9 @@ from hoopcore.masking import Bound, Plan
 from hoopcore.protocols.postgres import wire
 from hoopcore.protocols.postgres.due import Due, Message
 from hoopcore.protocols.postgres.names import Change, Names
+from hoopcore.sql.postgres import encoding_is_safe
 from hoopcore.statement import FENCING, Effect, Reading, Statement
-from hoopcore.stream import Finished, Refusal, Seen
+from hoopcore.stream import Finished, ProtocolError, Refusal, Seen
 
 SKIPPED = "skipped"
 """The tag of an ask that the target skipped, since something before it in its batch had failed."""
@@ -25,6 +26,10 @@ UNUSED = "unused"
 _RENAMING = frozenset({Effect.PREPARE, Effect.CALL, Effect.UNKNOWN})
 # A covered statement that only does these leaves nothing behind that could fail at COMMIT.
 _PASSING = frozenset({Effect.READ, Effect.LOCK, Effect.TRANSACTION})
+
+
+# What a text means depends on them, so nobody may change them unseen.
+_MEANING = frozenset({"client_encoding", "standard_conforming_strings"})
 
 
 @dataclass(eq=False)
@@ -190,6 +195,16 @@ class Lane:
             self.portals.distrust_all()
             if portal is not None:
                 portal.trusted = trusted
+
+    def reported(self, name: str, value: str, *, failing: bool) -> None:
+        """The target tells a setting; ``failing``: an error has come, and settings go back."""
+        if name == "client_encoding" and not encoding_is_safe(value):
+            raise ProtocolError("client_encoding is one whose texts cannot be read safely")
+        changed = self.settings.get(name, value) != value
+        if changed and name in _MEANING and not (failing or self.fence.up):
+            # A trigger did, or a reload of the server: a text behind may have been read wrongly.
+            raise ProtocolError(f"{name} changed where no statement was to change it")
+        self.settings[name] = value
 
     def tell(self, sent: Sent) -> None:
         """Records what became of an ask."""

@@ -15,22 +15,18 @@ from collections.abc import Callable
 
 from hoopcore.masking import Plan
 from hoopcore.protocols.postgres import refuse, wire
-from hoopcore.protocols.postgres.beginning import without_shift
 from hoopcore.protocols.postgres.descriptions import Descriptions
 from hoopcore.protocols.postgres.due import State
 from hoopcore.protocols.postgres.incoming import Incoming
 from hoopcore.protocols.postgres.lane import UNUSED, Lane, Sent
 from hoopcore.protocols.postgres.rows import mask_rows
-from hoopcore.sql.postgres import encoding_is_safe
-from hoopcore.statement import Relation
+from hoopcore.protocols.postgres.texts import Texts
 from hoopcore.stream import Copied, Fatal, MaskFailed, Out, ProtocolError, Side
 
 Chunk = bytes | bytearray | memoryview
 _MANY = frozenset((wire.DATA_ROW, wire.COPY_DATA))  # kinds that come by the thousand
 # Their values are free text, which a client can fill with a masked value by set_config.
 _FREE_TEXT = frozenset({"application_name", "search_path"})
-# What a text means depends on them, so nobody may change them unseen.
-_MEANING = frozenset({"client_encoding", "standard_conforming_strings"})
 _SWALLOWED = b""
 
 
@@ -51,7 +47,7 @@ class Replies:
         self._hop = 0  # bytes of the frame being passed on that are still to come
         self._start = 0  # where in incoming.view the frames begin that pass as they are
         self._out: list[Chunk] = []
-        self._sticky = False  # what a covered statement did may still fail at COMMIT
+        self._texts = Texts(lane)
         self._failing = False  # an error has come: settings go back to what they were
         self._descriptions = Descriptions(lane)
         self._beside: dict[int, Callable[[bytes], Chunk | None]] = {
@@ -65,8 +61,8 @@ class Replies:
             wire.ROW_DESCRIPTION: self._row_description,
             wire.NO_DATA: self._no_data,
             wire.COMMAND_COMPLETE: self._complete,
-            wire.PORTAL_SUSPENDED: self._suspended,
-            wire.EMPTY_QUERY: self._empty_query,
+            wire.PORTAL_SUSPENDED: self._told,
+            wire.EMPTY_QUERY: self._told,
             wire.PARSE_COMPLETE: self._parsed,
             wire.BIND_COMPLETE: self._changed,
             wire.CLOSE_COMPLETE: self._changed,
@@ -247,10 +243,7 @@ class Replies:
         """What the client gets in place of this answer; None: the answer as it is."""
         # Nothing but CommandComplete answers a COPY IN that went well.
         was_copying_in = kind == wire.COMMAND_COMPLETE and self.lane.due.copying_in
-        self.moved = True
-        sent = self.lane.due.reply(kind)
-        if sent.lingers:
-            self._sticky = True
+        sent = self._answered(kind)
         if sent.refusal is not None and kind != wire.READY:
             raise ProtocolError("the target took what stands in for a refused statement")
         if was_copying_in:
@@ -262,7 +255,7 @@ class Replies:
         self.moved = True
         sent = self.lane.due.reply(kind)
         if sent.lingers:
-            self._sticky = True
+            self._texts.sticky = True
         return sent
 
     def _ready(self, sent: Sent, body: bytes) -> Chunk | None:
@@ -275,7 +268,7 @@ class Replies:
         if sent.kind != wire.SYNC:
             self.lane.tell(sent)
         if body == b"I":
-            self._sticky = False
+            self._texts.sticky = False
             if not self.lane.portals.empty:
                 for portal in self.lane.portals.clear():
                     if not portal.told:
@@ -308,11 +301,7 @@ class Replies:
             self.lane.tell(sent)
         return None
 
-    def _suspended(self, sent: Sent, body: bytes) -> Chunk | None:
-        self.lane.tell(sent)
-        return None
-
-    def _empty_query(self, sent: Sent, body: bytes) -> Chunk | None:
+    def _told(self, sent: Sent, body: bytes) -> Chunk | None:
         if sent.kind == wire.EXECUTE:
             self.lane.tell(sent)
         return None
@@ -356,8 +345,7 @@ class Replies:
         head = self.lane.due.head
         if head is not None and (head.own or head.hidden):
             return _SWALLOWED  # about what the client has not said
-        withholds = self._withholds(head)
-        return refuse.withheld(wire.NOTICE, fields) if withholds else None
+        return refuse.withheld(wire.NOTICE, fields) if self._texts.withheld(head) else None
 
     def _notification(self, body: bytes) -> Chunk | None:
         return refuse.without_payload(body) if self.lane.masked else None
@@ -369,7 +357,9 @@ class Replies:
             self.over = True
             self.lane.seen.append(Fatal(code))
             return (
-                refuse.withheld(wire.ERROR, fields) if self._withholds(self.lane.due.head) else None
+                refuse.withheld(wire.ERROR, fields)
+                if self._texts.withheld(self.lane.due.head)
+                else None
             )
         head = self.lane.due.head
         copying = head.state if head is not None else None
@@ -377,7 +367,7 @@ class Replies:
         self._failing = True
         self.moved = True
         self._copy_failed(sent, copying)
-        instead = self._instead(sent, fields, code)
+        instead = self._texts.instead(sent, fields, code)
         sent.error = code
         if sent.refusal is not None and code == refuse.SYNTAX_ERROR:
             sent.error = sent.refusal.code or refuse.NOT_ALLOWED
@@ -396,46 +386,11 @@ class Replies:
         elif was is State.COPYING_OUT:
             self._copied_out(sent, b"")
 
-    def _instead(self, sent: Sent, fields: dict[str, bytes], code: str) -> Chunk | None:
-        """What the client gets in place of this error, if anything."""
-        if sent.refusal is not None and code == refuse.SYNTAX_ERROR:
-            encoding = self.lane.settings.get("client_encoding", "")
-            return refuse.refused(sent.refusal, encoding)
-        withheld = self._withholds(sent) or self._is_about_masked(fields)
-        if withheld:
-            return refuse.withheld(wire.ERROR, fields)
-        return without_shift(wire.ERROR, fields, sent.shift) if sent.shift else None
-
-    def _is_about_masked(self, fields: dict[str, bytes]) -> bool:
-        """Whether a constraint of another table than the text names failed, of a masked one.
-
-        A DELETE that cascades tells the values of the rows that stand in its way.
-        """
-        if not self.lane.masked or "t" not in fields:
-            return False
-        schema, name = (fields.get(letter, b"").decode("utf-8", "replace") for letter in "st")
-        return self.lane.bound.is_near(Relation(schema, name))
-
-    def _withholds(self, sent: Sent | None) -> bool:
-        """Whether texts that come now may hold masked values."""
-        if not self.lane.masked:
-            return False
-        if sent is not None and sent.lingers:
-            self._sticky = True
-        return self._sticky or (sent is not None and sent.covered)
-
     # --- what answers nothing ---------------------------------------------------------------------
 
     def _parameter(self, body: bytes) -> Chunk | None:
         name, value = wire.parameter(body)
-        if name == "client_encoding" and not encoding_is_safe(value):
-            raise ProtocolError("client_encoding is one whose texts cannot be read safely")
-        announced = self.lane.fence.up or self._failing
-        changed = self.lane.settings.get(name, value) != value
-        if changed and name in _MEANING and not announced:
-            # A trigger did, or a reload of the server: a text behind may have been read wrongly.
-            raise ProtocolError(f"{name} changed where no statement was to change it")
-        self.lane.settings[name] = value
+        self.lane.reported(name, value, failing=self._failing)
         if self.lane.masked and name in _FREE_TEXT:
             return wire.parameter_status(name, "")
         return None
