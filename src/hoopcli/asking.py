@@ -37,11 +37,12 @@ def key(question: str, keys: str) -> str:
     import termios
     import tty
 
-    print(question, end="", file=sys.stderr, flush=True)
     fd = sys.stdin.fileno()
     before = termios.tcgetattr(fd)
     try:
         tty.setcbreak(fd, termios.TCSAFLUSH)  # Ctrl-C stays an interrupt
+        # Asked only now: who answers at once is not to be dropped with what came before.
+        print(question, end="", file=sys.stderr, flush=True)
         while True:
             pressed = _pressed(fd)
             if pressed in keys and len(pressed) == 1:
@@ -62,12 +63,24 @@ def forget() -> None:
         termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
+# How long after Escape the rest of a key's bytes may come, in seconds.
+_REST = 0.05
+
+
 def _pressed(fd: int) -> str:
-    """One key.  An arrow or a function key is several bytes, and none of them counts alone."""
+    """One key.  An arrow or a function key is several bytes, and none of them counts alone.
+
+    They are Escape and a letter (Alt), or Escape, ``[`` or ``O``, and all up to a byte from ``@``
+    to ``~`` (ECMA-48, 5.4); what follows them is another key.
+    """
     data = os.read(fd, 1)
-    if data == b"\x1b":
-        while select.select([fd], [], [], 0)[0]:
-            data += os.read(fd, 64)
+    if data != b"\x1b":
+        return data.decode("ascii", "replace").lower()
+    while select.select([fd], [], [], _REST)[0] and (byte := os.read(fd, 1)):
+        data += byte
+        rest = data.lstrip(b"\x1b")
+        if (len(rest) == 1 and rest not in b"[O") or (len(rest) > 1 and b"@" <= byte <= b"~"):
+            break
     return data.decode("ascii", "replace").lower()
 
 

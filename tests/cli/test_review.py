@@ -41,8 +41,7 @@ def test_enter_never_keeps(agent: FakeAgent, terminal: Terminal) -> None:
     child = terminal("review", "mine")
     child.expect(QUESTION)
     child.send("\r\n\r\n y")
-    child.send("\x1b[A\x1bk")  # an arrow and Alt-K are no k either
-    child.send("q")
+    child.send("\x1b[A\x1bk\x1b[1;5kq")  # an arrow, Alt-K and Ctrl-something are no k either
     child.expect("Nothing changed; 1 not looked at")
     assert ended(child) == 0
     assert answers(agent) == []
