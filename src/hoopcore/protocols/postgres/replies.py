@@ -33,7 +33,9 @@ _SWALLOWED = b""
 class TooLarge(ProtocolError):
     """A row that a mask must see whole is larger than we hold."""
 
-    code = "54000"
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.code = "54000"
 
 
 class Replies:
