@@ -146,7 +146,10 @@ class Relay:
             return False
         self.received(_CLIENT, goodbye)
         self.loop.call_later(_HALF_OPEN, self._leave)
-        return self.cause is None
+        return not self._has_ended()  # the goodbye may have ended it
+
+    def _has_ended(self) -> bool:
+        return self.cause is not None
 
     def _leave(self) -> None:
         if self.cause is None:
