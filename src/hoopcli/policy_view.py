@@ -51,6 +51,7 @@ def _about_statement(one: dict[str, Any]) -> list[tuple[str, object]]:
     return [
         ("seen", one["tag"]),
         ("effects", ", ".join(one["effects"])),
+        ("ddl", ", ".join(one["ddl"])),
         ("relations", ", ".join(one["relations"])),
         ("columns", ", ".join(column for column in columns if column != "*")),
         ("functions", ", ".join(one["functions"])),

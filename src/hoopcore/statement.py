@@ -86,6 +86,9 @@ class Beneath:
     unbounded: frozenset[Effect] = frozenset()
 
 
+ANY_DDL = frozenset({"*"})
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """What one statement does.  All names are folded as PostgreSQL folds them."""
@@ -107,6 +110,8 @@ class Statement:
     modes: tuple[tuple[str, str], ...] = ()  # of a transaction: read_only on/off, chain on
     resets: frozenset[str] = frozenset()  # settings that go back to their default; "*": all
     operators: frozenset[str] = frozenset()  # PostgreSQL's own; types of casts as "::type"
+    # Of what kind its DDL is: DROP TABLE, ALTER TABLE, DROP COLUMN; "*": of a kind that is not known.
+    ddl: frozenset[str] = frozenset()
     beneath: Beneath | None = None  # what only the catalog tells; None: nothing, or not known
 
     @property
@@ -121,6 +126,7 @@ class Statement:
             touches=self.touches | beneath.touches,
             columns=self.columns | beneath.columns,
             unbounded=self.unbounded | beneath.unbounded,
+            ddl=self.ddl | (ANY_DDL if Effect.DDL in beneath.effects else frozenset()),
             beneath=None,
         )
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hoopcore.model import EVERYTHING, Kind, Principal, Priority, Scope, Target
 from hoopcore.policy import ALLOWED, NEEDS_ALLOWANCE, Facts, Policy, Rule, Verdict, decide, outside
 from hoopcore.policy.about import About
-from hoopcore.policy.patterns import ColumnPattern, RelationPattern, pattern
+from hoopcore.policy.patterns import ColumnPattern, DdlPattern, RelationPattern, pattern
 from hoopcore.policy.windows import Window
 from hoopcore.sql.postgres import read
 from hoopcore.statement import Effect, Reading, Relation, Statement, Touch
@@ -136,6 +136,7 @@ rules_without_names = st.builds(
     functions=st.sampled_from([(), (RelationPattern.parse("public.f"),)]),
     missing_where=st.sampled_from([False, False, True]),
     missing_limit=st.sampled_from([False, False, True]),
+    ddl=st.sampled_from([(), (), (DdlPattern.parse("drop *"),)]),
     statements_above=st.sampled_from([0, 0, 1]),
 )
 

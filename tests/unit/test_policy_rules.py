@@ -261,6 +261,42 @@ def test_a_missing_limit_is_seen(text: str, matches: bool) -> None:
     assert judge(rule(missing_limit="true"), text).allowed is not matches
 
 
+@pytest.mark.parametrize(
+    ("kinds", "text", "matches"),
+    [
+        ("drop table", "drop table t", True),
+        ("drop table", "drop view v", False),
+        ("DROP  *", "drop materialized view v", True),
+        ("drop *", "create table t (a int)", False),
+        ("drop column", "alter table t drop column a", True),
+        ("drop column", "alter table t add column a int", False),
+        ("alter table", "alter table t rename column a to b", True),
+        ("rename", "alter table t rename to u", True),
+        ("alter table", "alter table t owner to ana", True),
+        ("create table", "select 1 as a into t", True),
+        ("create table", "create table t as select 1 as a", True),
+        ("create materialized view", "create materialized view v as select 1", True),
+        ("create table", "create schema s create table t (a int)", True),
+        ("create schema", "create schema s create table t (a int)", True),
+        ("create aggregate", "create aggregate a (int) (sfunc = f, stype = int)", True),
+        ("drop *", "do $$ begin drop table t; end $$", True),
+        ("drop *", "do $$ begin create table t (a int); end $$", False),
+        ("drop *", "explain analyze create table t as select 1", False),
+        ("create *", "explain analyze create table t as select 1", True),
+        ("drop *", "with x as (delete from pg_class returning 1) select 1", True),
+        ("drop *", "discard temp", False),
+        ("drop *", "delete from t", False),
+    ],
+)
+def test_a_definition_is_known_by_its_kind(kinds: str, text: str, matches: bool) -> None:
+    assert judge(rule(ddl=f'["{kinds}"]'), text).allowed is not matches
+
+
+def test_a_kind_of_ddl_that_there_is_not_is_told() -> None:
+    with pytest.raises(RuleError, match='"DROP TABEL" is no kind of DDL'):
+        Policy.load(rule(ddl='["drop tabel"]'))
+
+
 def test_a_message_of_many_statements_is_seen_and_each_counts() -> None:
     one = rule(statements_above="1", effects='["delete"]')
     assert judge(one, "delete from t").allowed

@@ -211,6 +211,7 @@ def _rule(rule: Rule) -> View:
         "functions": [pattern.text for pattern in rule.functions],
         "missing_where": rule.missing_where,
         "missing_limit": rule.missing_limit,
+        "ddl": [pattern.text for pattern in rule.ddl],
         "statements_above": rule.statements_above,
         "times": [window.text for window in rule.about.times],
     }

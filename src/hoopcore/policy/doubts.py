@@ -140,6 +140,7 @@ def _is_wider(wide: Rule, narrow: Rule) -> bool:
         and _within(wide.relations, narrow.relations)
         and _within(wide.columns, narrow.columns)
         and _within(wide.functions, narrow.functions)
+        and _within(wide.ddl, narrow.ddl)
         and (narrow.missing_where or not wide.missing_where)
         and (narrow.missing_limit or not wide.missing_limit)
         and narrow.statements_above >= wide.statements_above

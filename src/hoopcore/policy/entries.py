@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from hoopcore.model import Kind, Priority
 from hoopcore.places import ConfigError, Path, did_you_mean, line_of
 from hoopcore.policy.about import About, network_of
-from hoopcore.policy.patterns import ColumnPattern, RelationPattern, pattern
+from hoopcore.policy.patterns import ColumnPattern, DdlPattern, RelationPattern, pattern
 from hoopcore.policy.windows import Window
 from hoopcore.sql.imposed import LONGEST_MS
 from hoopcore.statement import Effect
@@ -225,6 +225,9 @@ relations = each(RelationPattern.parse)
 columns = each(ColumnPattern.parse)
 functions = each(lambda word: RelationPattern.parse(word, "schema.function"))
 _patterns = each(pattern)
+
+
+ddl = each(DdlPattern.parse)
 
 
 def groups(value: Any) -> frozenset[str]:

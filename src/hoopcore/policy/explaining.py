@@ -52,6 +52,7 @@ def _seen(statement: Statement) -> dict[str, Any]:
     return {
         "tag": statement.tag,
         "effects": sorted(statement.effects),
+        "ddl": sorted(statement.ddl),
         "relations": sorted(
             f"{touch.relation.schema or '*'}.{touch.relation.name}:{touch.effect}"
             for touch in statement.touches

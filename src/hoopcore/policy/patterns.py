@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hoopcore.places import did_you_mean
 from hoopcore.statement import Relation
 
 
@@ -29,6 +30,28 @@ def matches(pattern: re.Pattern[str], name: str) -> bool:
     return bool(pattern.fullmatch(name)) or (
         not name.isascii() and bool(pattern.fullmatch(name.lower()))
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DdlPattern:
+    """Kinds of DDL, such as ``DROP *``; in capitals."""
+
+    text: str
+    kind: re.Pattern[str]
+
+    @classmethod
+    def parse(cls, text: str) -> DdlPattern:
+        """ValueError where no kind of DDL has such a name."""
+        from hoopcore.sql.definitions import DDL_KINDS  # brings the grammar
+
+        text = " ".join(text.upper().split())
+        kind = pattern(text)
+        if not any(map(kind.fullmatch, DDL_KINDS)):
+            raise ValueError(f'"{text}" is no kind of DDL{did_you_mean(text, DDL_KINDS)}')
+        return cls(text, kind)
+
+    def matches(self, kind: str) -> bool:
+        return self.kind.fullmatch(kind) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from hoopcore.model import Principal, Target
 from hoopcore.policy.about import EVERYBODY, About, Known
-from hoopcore.policy.patterns import ColumnPattern, RelationPattern
+from hoopcore.policy.patterns import ColumnPattern, DdlPattern, RelationPattern
 from hoopcore.sql.system import describes_schema
 from hoopcore.statement import Effect, Relation, Statement
 
@@ -38,6 +38,9 @@ NEEDS_ALLOWANCE = {
 _BEYOND_COLUMNS = frozenset({Effect.DDL, Effect.GRANT, Effect.TRUNCATE, Effect.MAINTENANCE})
 
 
+_DEFINING = frozenset({Effect.DDL, Effect.UNKNOWN})
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One entry of rules.toml.  A condition that is empty is met by everything."""
@@ -53,6 +56,7 @@ class Rule:
     functions: tuple[RelationPattern, ...] = ()
     missing_where: bool = False
     missing_limit: bool = False
+    ddl: tuple[DdlPattern, ...] = ()  # of which kinds a definition is, in capitals
     statements_above: int = 0
     approvers: frozenset[str] = frozenset()  # groups; of a hold.  Empty: those of the grant
     votes: int = 1  # of so many people
@@ -97,6 +101,10 @@ class Rule:
             effects = effects & self.effects
         if not effects or statements <= self.statements_above:
             return False
+        if self.ddl:
+            effects = effects & _DEFINING
+            if not effects or not self._may_define(statement):
+                return False
         if self.missing_limit and not _reads_without_end(statement):
             return False
         if self.functions and not self._may_call(statement):
@@ -116,6 +124,11 @@ class Rule:
             pattern.may_match(relation)
             for relation in own or statement.relations
             for pattern in self.relations
+        )
+
+    def _may_define(self, statement: Statement) -> bool:
+        return "*" in statement.ddl or any(
+            pattern.matches(kind) for kind in statement.ddl for pattern in self.ddl
         )
 
     def _may_call(self, statement: Statement) -> bool:
@@ -151,6 +164,8 @@ class Rule:
             return False
         if self.missing_limit and not statement.unlimited:
             return False
+        if self.ddl and not self._surely_defines(statement):
+            return False
         if self.functions and not self._surely_calls(statement):
             return False
         if (self.relations or self.columns) and (statement.opaque or not statement.touches):
@@ -162,6 +177,11 @@ class Rule:
                 any(p.surely_matches(relation) for p in self.relations) for relation in relations
             )
         ) and (not self.columns or self._surely_names(statement))
+
+    def _surely_defines(self, statement: Statement) -> bool:
+        return bool(statement.ddl) and all(
+            any(pattern.matches(kind) for pattern in self.ddl) for kind in statement.ddl
+        )
 
     def _surely_calls(self, statement: Statement) -> bool:
         called = [_named(function) for function in statement.functions]

@@ -1,11 +1,15 @@
 """Definitions and rights: which relations they name, and what they change beside them.
 
-Order: definitions, names of objects, code, rights.
+Order: definitions, names of objects, code, rights, and of which kinds a definition is.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 from hoopcore.sql.grammar import Node, kind_of, tree
+from hoopcore.sql.kinds import TABLE
 from hoopcore.sql.walk import Walk
 from hoopcore.statement import Effect, Relation
 
@@ -104,3 +108,53 @@ def role_settings(walk: Walk, statement: Node) -> None:
 def _tag(verb: str, kind: int) -> str:
     name = tree.ObjectType.Name(kind).removeprefix("OBJECT_").replace("_", " ")
     return f"{verb} {name.replace('MATVIEW', 'MATERIALIZED VIEW')}"
+
+
+# --- of which kinds -------------------------------------------------------------------------------
+
+
+def kinds_of(statement: Node, tag: str) -> Iterator[str]:
+    """What rules may call it: DROP TABLE, ALTER TABLE and DROP COLUMN.  ``tag``: of its whole kind.
+
+    Words of the statement's own, in capitals; where PostgreSQL has one name for several things
+    (ALTER TABLE on a view), that of each.
+    """
+    if tag:
+        yield tag
+    kind = statement.DESCRIPTOR.name
+    if kind == "AlterTableStmt":
+        yield _tag("ALTER", statement.objtype)
+        for command in statement.cmds:
+            yield _step(command.alter_table_cmd.subtype)
+    elif kind == "RenameStmt":
+        yield from ("RENAME", _tag("ALTER", statement.rename_type))
+        if statement.rename_type in _PARTS:
+            yield _tag("ALTER", statement.relation_type)
+    elif kind == "DropStmt":
+        yield _tag("DROP", statement.remove_type)
+    elif kind in ("AlterOwnerStmt", "AlterObjectSchemaStmt", "AlterObjectDependsStmt"):
+        yield _tag("ALTER", statement.object_type)
+    elif kind == "DefineStmt":
+        yield _tag("CREATE", statement.kind)
+    elif kind == "CreateTableAsStmt":
+        yield _tag("CREATE", statement.objtype)
+    elif kind == "CreateFunctionStmt" and statement.is_procedure:
+        yield "CREATE PROCEDURE"
+
+
+def _step(subtype: int) -> str:
+    """A step of ALTER TABLE: AT_DropColumn is DROP COLUMN."""
+    name = tree.AlterTableType.Name(subtype).removeprefix("AT_")
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).upper()
+
+
+def _known() -> Iterator[str]:
+    objects = [_tag("", number).strip() for number in tree.ObjectType.values()]
+    yield from (f"{verb} {name}" for verb in ("CREATE", "ALTER", "DROP") for name in objects)
+    yield from map(_step, tree.AlterTableType.values())
+    yield from ("RENAME", "CREATE PROCEDURE", "DISCARD")
+    yield from (row.tag for row in TABLE.values() if row.tag and Effect.DDL in row.effects)
+
+
+DDL_KINDS = frozenset(_known())
+"""All that ``kinds_of`` can give, and some that it cannot."""

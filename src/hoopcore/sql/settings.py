@@ -57,6 +57,7 @@ def discard(walk: Walk, statement: Node) -> None:
         walk.effects |= {Effect.SET, Effect.LISTEN}
     if statement.target in (tree.DISCARD_ALL, tree.DISCARD_TEMP):
         walk.effects.add(Effect.DDL)  # temporary tables go
+        walk.ddl.add("DISCARD")
         walk.opaque = True
 
 

@@ -47,8 +47,10 @@ def walk_statement(walk: Walk, node: Node) -> None:
     elif row.touches is not None:
         definitions.define(walk, message)
     walk.mode = mode
-    if Effect.DDL in row.effects and _names_temporary(message):
-        walk.keeps.add("temporary")
+    if Effect.DDL in row.effects:
+        walk.ddl.update(definitions.kinds_of(message, row.tag))
+        if _names_temporary(message):
+            walk.keeps.add("temporary")
 
 
 def _names_temporary(definition: Node) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from hoopcore.sql.functions import words
 from hoopcore.sql.grammar import Node, kind_of, tree
 from hoopcore.sql.literals import Meetings, Unit
-from hoopcore.statement import Effect, Relation, Statement, Touch
+from hoopcore.statement import ANY_DDL, Effect, Relation, Statement, Touch
 
 # Nodes that mean nothing of their own here: their children are visited, and that is all.
 PLAIN = words(
@@ -56,6 +56,7 @@ class Visit:
         self.functions: set[str] = set()
         self.columns: set[str] = set()
         self.operators: set[str] = set()
+        self.ddl: set[str] = set()
         self.unbounded: set[Effect] = set()
         self.settings: list[tuple[str, str]] = []
         self.keeps: set[str] = set()  # what is left in the session behind the transaction
@@ -96,6 +97,7 @@ class Visit:
             modes=tuple(self.modes),
             resets=frozenset(self.resets),
             operators=frozenset(self.operators),
+            ddl=frozenset(self.ddl) or (ANY_DDL if Effect.DDL in self.effects else frozenset()),
         )
 
     def unknown(self, why: str) -> None:
@@ -110,6 +112,7 @@ class Visit:
         self.functions |= inner.functions
         self.columns |= inner.columns
         self.operators |= inner.operators
+        self.ddl |= inner.ddl or (ANY_DDL if Effect.DDL in inner.effects else set())
         self.ranges |= inner.ranges
         self.unbounded |= inner.unbounded
         self.settings += inner.settings

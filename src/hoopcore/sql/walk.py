@@ -75,6 +75,7 @@ class Walk(Sources):
 
     def into(self, clause: Node) -> None:
         """The relation that SELECT INTO, CREATE TABLE AS and their like make from a query."""
+        self.ddl.add("CREATE TABLE")
         mode, self.mode = self.mode, Effect.DDL
         self.children(clause)
         self.mode = mode
@@ -259,6 +260,7 @@ class Walk(Sources):
         relation = self.touch_named(name, effect)
         if relation.name.startswith("pg_") or relation.schema in _CATALOG_SCHEMAS:
             self.effects.add(Effect.DDL)  # rows of the catalog are what DDL writes
+            self.ddl.add("*")
             self.opaque = True
             if relation.name == "pg_settings":  # a view whose rule calls set_config
                 self.effects |= {Effect.SET, Effect.CALL}
