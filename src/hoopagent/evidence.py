@@ -95,6 +95,7 @@ def event_of(seen: Seen) -> Event:
                 error=seen.error,
                 columns=seen.columns,
                 masked=seen.masked,
+                by_column=seen.by_column,
             )
         case SeenCopied():
             to = "target" if seen.side is Side.CLIENT else "client"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hoopcli.errors import Failure, usage
+from hoopcli.errors import Failure, say, usage
 from hoopcli.options import id_of
 from hoopcli.view import clean
 from hoopcore.recording import Known, Report, events, verify_file
@@ -48,6 +48,25 @@ class Evidence:
 
     def _pieces(self) -> Iterable[bytes]:
         return (self.data[i : i + _PIECE] for i in range(0, len(self.data), _PIECE))
+
+
+def state_of(found: Evidence, report: Report) -> str:
+    """What verifying found, in words."""
+    if report.ok:
+        return "complete and unchanged"
+    return "running, and so far unchanged" if found.runs and not report.bad else str(report.state)
+
+
+def warn(found: Evidence, report: Report, session: str) -> None:
+    """Of a recording that does not verify it is said that it is no evidence."""
+    if found.runs and report.state == "unfinished":
+        say("The session runs: this is what it has recorded so far.")
+    elif not report.ok:
+        where = f"line {report.bad}: " if report.bad else ""
+        say(f"This recording does not verify ({where}{clean(report.why)}).")
+        say(f"See:  hoop verify {clean(session)}")
+    elif found.key is None:
+        say("Its signatures were not verified; --key FILE gives the agent's key.")
 
 
 def is_file(text: str) -> bool:

@@ -17,6 +17,7 @@ from typing import ClassVar, Final, NamedTuple
 from hoopcore.detectors import Sweep
 from hoopcore.masks_file import Mask, MaskError, read_masks
 from hoopcore.sql.catalog import Catalog, Table
+from hoopcore.sql.spelling import spelled
 from hoopcore.sql.system import is_harmless
 from hoopcore.statement import Effect, Reading, Relation, Statement, Touch
 from hoopcore.styles import Style
@@ -157,8 +158,13 @@ class Plan:
     cells: tuple[Style | Watch | None, ...] | None
     sweep: Sweep | None = None  # where any column is watched
     utf8: bool = False  # whether values are known to be UTF-8
+    names: tuple[str, ...] = field(default=(), compare=False)  # of the columns, for the recording
 
     nulls: ClassVar[Plan]
+
+    def name_of(self, column: int) -> str:
+        """What the recording calls this column, counted from 0; ``?`` of rows not described."""
+        return self.names[column] if column < len(self.names) else "?"
 
 
 Plan.nulls = Plan(None)
@@ -238,7 +244,15 @@ class Bound:
         if not any(cells):
             return None
         utf8 = encoding.upper().replace("-", "") in ("UTF8", "UNICODE")
-        return Plan(cells, self.sweep, utf8)
+        return Plan(cells, self.sweep, utf8, tuple(map(self._called, columns)))
+
+    def _called(self, column: Column) -> str:
+        """What the recording calls it: schema.table.column where it is declared."""
+        table = None if self.catalog is None else self.catalog.table(column.table)
+        if table is None or column.attnum not in self.declared.get(table.oid, {}):
+            return spelled(column.name)
+        name = next((name for n, name, _ in table.columns if n == column.attnum), column.name)
+        return spelled(table.schema, table.name, name)
 
     def unknown(self, width: int | None = None) -> Plan:
         """The plan of rows without a description: every cell is NULL."""

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeAlias
 
+from hoopcore.voters import NO_LIMITS, NO_VOTERS, Escalation, Limits, Need, Voters
+
 # --- time and ids ---------------------------------------------------------------------------
 
 Time: TypeAlias = int
@@ -138,6 +140,13 @@ class Atom:
             and self.verb in ("*", other.verb)
         )
 
+    def meet(self, other: Atom) -> Atom | None:
+        """What both allow; None where that is nothing."""
+        pairs = ((self.schema, other.schema), (self.table, other.table), (self.verb, other.verb))
+        if any(mine != theirs and "*" not in (mine, theirs) for mine, theirs in pairs):
+            return None
+        return Atom(*(theirs if mine == "*" else mine for mine, theirs in pairs))
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -177,6 +186,11 @@ class Scope:
 
     def join(self, other: Scope) -> Scope:
         return Scope(self.atoms | other.atoms).canonical()
+
+    def meet(self, other: Scope) -> Scope:
+        """What both allow; it may be nothing."""
+        both = {mine.meet(theirs) for mine in self.atoms for theirs in other.atoms}
+        return Scope(frozenset(one for one in both if one is not None)).canonical()
 
     def __str__(self) -> str:
         return " ".join(str(atom) for atom in sorted(self.atoms))
@@ -225,6 +239,34 @@ class ApprovalRule:
     votes: int = 1  # distinct people who must say yes; 0 means granted at once by the policy
     max_duration: int = 8 * 3600  # seconds
     database_role: str = ""  # what sessions are on the target; empty: the credential itself
+    people: frozenset[str] = frozenset()  # who may vote by name
+    needs: tuple[Need, ...] = ()  # of whom some of the votes must be
+    later: tuple[Escalation, ...] = ()  # who may vote too, the longer it waits
+    auto: str = ""  # the condition under which the policy granted it itself
+    because: str = ""  # what that condition said, in words
+    limits: Limits = NO_LIMITS  # what the approval imposes on the grant
+    start_within: int | None = None  # seconds; the grant's time begins at the first connection
+    give_back: int | None = None  # seconds without a session after which the grant is given back
+
+    @property
+    def total(self) -> int:
+        """Distinct people who must say yes."""
+        return max(self.votes, sum(need.votes for need in self.needs))
+
+    def voters(self, waited: Time | None = None) -> Voters:
+        """Who may vote on a request that has waited so long; None: who ever may."""
+        found = Voters(self.approvers, self.people)
+        for need in self.needs:
+            found |= need.voters
+        return found | self.added(waited)
+
+    def added(self, waited: Time | None = None) -> Voters:
+        """Who was added by then because it waits."""
+        found = NO_VOTERS
+        for one in self.later:
+            if waited is None or waited >= one.after * SECOND:
+                found |= one.voters
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +309,8 @@ class Request:
     priority: Priority = Priority.NORMAL
     key: str = ""  # idempotency key, unique per requester
     held: Held | None = None  # then there is no scope, no duration, and there will be no grant
+    starts: Time | None = None  # the access is to begin then; None: once it is approved
+    extends: str = ""  # the grant that this one is to go on from
 
 
 class Answer(StrEnum):
@@ -285,6 +329,10 @@ class Vote:
     reason: str
     at: Time
     duration: int | None = None  # seconds; shorter than was asked
+    scope: Scope | None = None  # narrower than was asked
+    starts: Time | None = None  # later than was asked
+    voter_is: Voters = NO_VOTERS  # as what they voted: those of the rule's voters they were then
+    shown: str = ""  # SHA-256 of what the voter was shown; empty: nobody knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +350,26 @@ class Grant:
     ended_at: Time | None = None
     ended_by: str = ""  # Principal.id or SYSTEM
     ended_why: str = ""
+    lasts: int | None = None  # seconds from ``started``; None: from not_before to not_after
+    started: Time | None = None
+    limits: Limits = NO_LIMITS
+
+    @property
+    def waits(self) -> bool:
+        """Whether its time has not begun, and begins with the first connection."""
+        return self.lasts is not None and self.started is None
+
+    @property
+    def ends(self) -> Time:
+        """When it ends as things stand: never after not_after.
+
+        One that waits for a connection ends when there is no time left to begin it.
+        """
+        if self.lasts is None:
+            return self.not_after
+        if self.started is None:
+            return self.not_after - self.lasts * SECOND
+        return min(self.not_after, self.started + self.lasts * SECOND)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,28 @@ ANY_DDL = frozenset({"*"})
 
 
 @dataclass(frozen=True, slots=True)
+class CopyForm:
+    """How a COPY writes its rows: PostgreSQL's text format, or CSV.  Each sign is one byte."""
+
+    csv: bool = False
+    delimiter: bytes = b"\t"
+    null: bytes = b"\\N"
+    quote: bytes = b""  # CSV only
+    escape: bytes = b""
+    header: bool = False
+    encoding: str = ""  # empty: the client's
+
+
+@dataclass(frozen=True, slots=True)
+class CopyOut:
+    """What a COPY TO STDOUT gives: columns of a relation, or (None) the rows of a query."""
+
+    relation: Relation | None
+    columns: tuple[str, ...] = ()  # as the text names them; empty: all
+    form: CopyForm | None = CopyForm()  # None: binary, or not known here
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """What one statement does.  All names are folded as PostgreSQL folds them."""
 
@@ -113,6 +135,10 @@ class Statement:
     # Of what kind its DDL is: DROP TABLE, ALTER TABLE, DROP COLUMN; "*": of a kind that is not known.
     ddl: frozenset[str] = frozenset()
     beneath: Beneath | None = None  # what only the catalog tells; None: nothing, or not known
+    copy_out: CopyOut | None = None  # of a COPY TO STDOUT
+    # Names of columns, "*" included, on whose values it hangs which rows there are, how many and
+    # in which order: of conditions, joins, groups, sorts, and of what an aggregate chooses by.
+    filters: frozenset[str] = frozenset()
 
     @property
     def in_full(self) -> Statement:

@@ -208,6 +208,7 @@ class Finished:
     error: str = ""  # SQLSTATE where it failed
     columns: tuple[str, ...] = ()  # names of the columns of the result
     masked: dict[str, int] = field(default_factory=dict)  # kind of mask → values masked
+    by_column: dict[str, dict[str, int]] = field(default_factory=dict)  # the same, of each column
 
 
 @dataclass(frozen=True)

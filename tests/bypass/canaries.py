@@ -10,8 +10,14 @@ TEXT = "QzXjVwKpTnLr7301"
 TAIL = "BrHsGdFmWkZc4829"  # its last four may be seen
 ITEM = "NvYtCqJxLhPw6153"
 DOC = "RkMbZsTgXdVf9264"
+MAIL = "WpGtDxKvRcNj5817"  # behind it stands a domain, which may be seen
+PHONE = "ZdPmHqFxTwVb9436"
+NOTE = "JvXkSgBnQrLz2589"
+EVERY = "KtFwNzPdRqGx8143"  # in the table of all types
 NUMBER = 773019824556
-TEXTS = (TEXT, TAIL, ITEM, DOC)
+MONEY = "918273645.5463"
+DAY = "1987-11-23"
+TEXTS = (TEXT, TAIL, ITEM, DOC, MAIL, PHONE, NOTE, EVERY)
 
 SCHEMA = f"""
 create schema app; grant usage on schema app to public; set search_path = app, public;

@@ -55,10 +55,10 @@ ANN = Principal("p-ann", Kind.HUMAN, "https://id.test", "ann", "ann@test", froze
 _HOUR = 3600
 
 
-def _config(folder: Path, address: str, masks: str) -> Config:
+def _config(folder: Path, address: str, masks: str, databases: tuple[str, ...]) -> Config:
     target = TargetSection(
         address=address,
-        databases=("vault",),
+        databases=databases,
         credential=Credential(user="postgres", password="env:HOOP_TEST_PASSWORD"),
         tls=Tls(mode="off"),
     )
@@ -78,9 +78,15 @@ def _config(folder: Path, address: str, masks: str) -> Config:
 class Inside:
     """``connect`` gives a raw client, logged in to the vault behind this agent."""
 
-    def __init__(self, folder: Path, address: str, masks: str = MASKS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        address: str,
+        masks: str = MASKS,
+        databases: tuple[str, ...] = ("vault",),
+    ) -> None:
         self.folder = folder
-        self.config = _config(folder, address, masks)
+        self.config = _config(folder, address, masks, databases)
         self.lives: list[Live] = []
         self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._main, name="agent", daemon=True)
@@ -181,11 +187,15 @@ class _Watched(Sessions):
 
 @contextmanager
 def running_inside(
-    folder: Path, postgres: Postgres, address: str = "", masks: str = MASKS
+    folder: Path,
+    postgres: Postgres,
+    address: str = "",
+    masks: str = MASKS,
+    databases: tuple[str, ...] = ("vault",),
 ) -> Iterator[Inside]:
     os.environ["HOOP_TEST_PASSWORD"] = postgres.password
     folder.chmod(0o700)
-    agent = Inside(folder, address or f"127.0.0.1:{postgres.port}", masks)
+    agent = Inside(folder, address or f"127.0.0.1:{postgres.port}", masks, databases)
     agent.start()
     try:
         yield agent

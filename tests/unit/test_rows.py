@@ -80,7 +80,10 @@ def wanted(plan: Plan, rows_: list[Cells]) -> tuple[list[Cells], Counter[str]]:
 
 def masked(plan: Plan, rows_: list[Cells]) -> tuple[list[Cells], dict[str, int]]:
     chunk, counts = mask_rows(plan, bytearray(b"".join(map(frame, rows_))))
-    return unframe(bytes(chunk)), counts
+    by_kind: Counter[str] = Counter()
+    for (_, kind), count in counts.items():
+        by_kind[kind] += count
+    return unframe(bytes(chunk)), dict(by_kind)
 
 
 words = st.sampled_from(

@@ -44,6 +44,7 @@ from tests.wire.test_due_oracle import END, GIVEN_UP, Pair, databases, run_direc
 __all__ = ["databases"]  # the fixture
 
 PLAYS = 10_000 if os.environ.get("HOOP_LONG") else 200
+pytestmark = pytest.mark.timeout(300 if PLAYS < 1000 else 7200)
 SAID_ALL = b"that was all"
 WITHDRAWN = Refusal("", "canceling statement due to user request", code="57014")
 CRASHED = b"terminated by signal 11"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
+from hoopcore.audit import Head, Row
 from hoopcore.model import (
     AuditEvent,
     Decision,
@@ -79,6 +80,32 @@ class Terms(NamedTuple):
 
     role: str  # the database role of the rule
     priority: Priority
+    give_back: int | None = None  # seconds without a session after which it is given back
+
+
+@dataclass(frozen=True, slots=True)
+class AuditQuery:
+    """Which rows of the audit; what is not set asks for nothing."""
+
+    after: int = 0  # number of a row: those behind it
+    to: int = 0
+    since: Time | None = None
+    until: Time | None = None
+    actors: Sequence[str] | None = None
+    about: Sequence[str] | None = None  # done by one of these, or to them
+    action: str = ""  # ``grant.revoked`` or ``grant.*``
+    target: str = ""
+    newest: bool = False  # first
+
+
+class Follower(NamedTuple):
+    """How far somebody has come who is told of each row of the audit, in order."""
+
+    name: str
+    seq: int
+    problem: str = ""  # why it gets no further; empty where it does
+    since: Time = 0  # when that began
+    lost: int = 0  # rows that were given up
 
 
 class Store(Protocol):
@@ -263,5 +290,23 @@ class Store(Protocol):
     # --- looking back
     async def add_decision(self, decision: Decision, audit: AuditEvent) -> None: ...
     async def decisions(self, grant: str) -> list[Decision]: ...
+
+    # --- the audit: a chain of rows (hoopcore.audit), only ever added to
     async def audit(self, event: AuditEvent) -> None: ...
     async def audit_events(self, limit: int = 200) -> list[AuditEvent]: ...
+    async def audit_rows(self, query: AuditQuery, limit: int = 1_000) -> list[Row]: ...
+    async def audit_tail(self) -> tuple[int, str]:
+        """Number and hash of the last row; 0 and 64 zeros where there is none."""
+        ...
+
+    async def add_audit_head(self, head: Head) -> None: ...
+    async def audit_heads(self, after: int = 0, limit: int = 10_000) -> list[Head]: ...
+    async def follow(self, name: str, holder: str, now: Time, until: Time) -> Follower | None:
+        """Where this follower stands, taken until then; None while another agent has it."""
+        ...
+
+    async def followed(self, holder: str, follower: Follower) -> bool:
+        """Keeps how far it came; False where another agent has it now."""
+        ...
+
+    async def followers(self) -> list[Follower]: ...

@@ -15,8 +15,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoopagent.store import Settle, rows
+from hoopagent.store.audit import log
 from hoopagent.store.database import Database
-from hoopagent.store.tables import audit as audit_table
 from hoopagent.store.tables import decisions, grants, requests, votes
 from hoopcore.access import ENDABLE, GRANT_MOVES, REQUEST_MOVES
 from hoopcore.model import (
@@ -32,14 +32,6 @@ from hoopcore.model import (
 )
 
 
-async def log(connection: AsyncConnection, *events: AuditEvent) -> None:
-    """Writes audit rows in the transaction that does what they tell of."""
-    if events:
-        await connection.execute(
-            insert(audit_table), [rows.event_values(event) for event in events]
-        )
-
-
 class Life:
     _database: Database
 
@@ -50,9 +42,8 @@ class Life:
     ) -> Request:
         async def work(connection: AsyncConnection) -> Request:
             await connection.execute(insert(requests).values(**rows.request_values(request)))
-            await log(connection, audit)
-            if settle is not None:
-                await _settle(connection, request.id, settle)
+            told = await _settle(connection, request.id, settle) if settle is not None else ()
+            await log(connection, audit, *told)
             return await _request(connection, request.id)
 
         try:
@@ -134,9 +125,8 @@ class Life:
             if pending.rowcount != 1:
                 return False
             await connection.execute(insert(votes).values(**rows.vote_values(vote)))
-            await log(connection, audit)
-            if settle is not None:
-                await _settle(connection, vote.request, settle)
+            told = await _settle(connection, vote.request, settle) if settle is not None else ()
+            await log(connection, audit, *told)
             return True
 
         try:
@@ -321,17 +311,19 @@ async def _fulfil(
     return won
 
 
-async def _settle(connection: AsyncConnection, id: str, settle: Settle) -> None:
-    """Does what follows.  The caller holds the row, so nothing changes between look and leap."""
+async def _settle(connection: AsyncConnection, id: str, settle: Settle) -> tuple[AuditEvent, ...]:
+    """Does what follows, and gives what is to be told of it.
+
+    The caller holds the row, so nothing changes between look and leap.
+    """
     settled = settle(await _request(connection, id), await _votes(connection, [id]))
     if settled.state is RequestState.PENDING:
-        return
+        return ()
     if settled.grant is not None:
         done = await _fulfil(connection, id, RequestState.PENDING, settled.grant)
     else:
         done = await _move_request(connection, id, RequestState.PENDING, settled.state)
-    if done:
-        await log(connection, *settled.audit)
+    return settled.audit if done else ()
 
 
 async def _expire(connection: AsyncConnection, now: Time) -> tuple[list[str], list[str]]:

@@ -1,4 +1,4 @@
-"""The store's part about what was: sessions, decisions of reviews, the audit."""
+"""The store's part about what was: sessions, decisions of reviews."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoopagent.store import rows
+from hoopagent.store.audit import log
 from hoopagent.store.database import Database
-from hoopagent.store.life import log
-from hoopagent.store.tables import audit as audit_table
 from hoopagent.store.tables import decisions, session_grants, sessions
 from hoopcore.model import AuditEvent, Decision, Session, Time
 
@@ -99,7 +98,7 @@ class Past:
 
         return await self._database.read(work)
 
-    # --- decisions and audit: only ever added to
+    # --- decisions: only ever added to
 
     async def add_decision(self, decision: Decision, audit: AuditEvent) -> None:
         async def work(connection: AsyncConnection) -> None:
@@ -119,23 +118,6 @@ class Past:
                 .order_by(decisions.c.at, decisions.c.id)
             )
             return [rows.decision(row) for row in found.mappings()]
-
-        return await self._database.read(work)
-
-    async def audit(self, event: AuditEvent) -> None:
-        async def work(connection: AsyncConnection) -> None:
-            await log(connection, event)
-
-        await self._database.write(work)
-
-    async def audit_events(self, limit: int = 200) -> list[AuditEvent]:
-        """The last ones, newest first."""
-
-        async def work(connection: AsyncConnection) -> list[AuditEvent]:
-            found = await connection.execute(
-                select(audit_table).order_by(audit_table.c.seq.desc()).limit(limit)
-            )
-            return [rows.event(row) for row in found.mappings()]
 
         return await self._database.read(work)
 

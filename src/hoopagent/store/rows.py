@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 from sqlalchemy import RowMapping
 
 from hoopagent.store import Terms, Token
+from hoopagent.store.rules import limits_of, limits_text, rule_of, rule_text, voters_of, voters_text
 from hoopcore.model import (
     NOTHING,
     Answer,
-    ApprovalRule,
     AuditEvent,
     Decision,
     Grant,
@@ -40,32 +40,6 @@ def plain(text: str) -> str:
 
 def _scope(text: str) -> Scope:
     return Scope.parse(text) if text else NOTHING
-
-
-def rule_text(rule: ApprovalRule) -> str:
-    """The rule as it was, in JSON with its keys in order."""
-    role = {"database_role": rule.database_role} if rule.database_role else {}
-    return json.dumps(
-        role
-        | {
-            "approvers": sorted(rule.approvers),
-            "max_duration": rule.max_duration,
-            "name": rule.name,
-            "votes": rule.votes,
-        },
-        sort_keys=True,
-    )
-
-
-def _rule(text: str) -> ApprovalRule:
-    kept = json.loads(text)
-    return ApprovalRule(
-        kept["name"],
-        frozenset(kept["approvers"]),
-        kept["votes"],
-        kept["max_duration"],
-        kept.get("database_role", ""),
-    )
 
 
 def principal(row: RowMapping, groups: Sequence[str]) -> Principal:
@@ -116,6 +90,8 @@ def request_values(request: Request) -> Values:
         "priority": request.priority.value,
         "key": request.key or None,
         "held": _held_text(request.held),
+        "starts": request.starts,
+        "extends": request.extends,
     }
 
 
@@ -132,7 +108,8 @@ def _held(text: str) -> Held | None:
 
 
 def terms(row: RowMapping) -> Terms:
-    return Terms(_rule(row["rule"]).database_role, Priority(row["priority"]))
+    rule = rule_of(row["rule"])
+    return Terms(rule.database_role, Priority(row["priority"]), rule.give_back)
 
 
 def request(row: RowMapping) -> Request:
@@ -140,7 +117,7 @@ def request(row: RowMapping) -> Request:
         **{
             **row,
             "scope": _scope(row["scope"]),
-            "rule": _rule(row["rule"]),
+            "rule": rule_of(row["rule"]),
             "state": RequestState(row["state"]),
             "priority": Priority(row["priority"]),
             "key": row["key"] or "",
@@ -158,11 +135,23 @@ def vote_values(vote: Vote) -> Values:
         "reason": plain(vote.reason),
         "at": vote.at,
         "duration": vote.duration,
+        "scope": "" if vote.scope is None else str(vote.scope),
+        "starts": vote.starts,
+        "groups": voters_text(vote.voter_is),
+        "shown": vote.shown,
     }
 
 
 def vote(row: RowMapping) -> Vote:
-    return Vote(**{**row, "answer": Answer(row["answer"])})
+    kept = {key: value for key, value in row.items() if key != "groups"}
+    return Vote(
+        **{
+            **kept,
+            "answer": Answer(row["answer"]),
+            "scope": _scope(row["scope"]) if row["scope"] else None,
+            "voter_is": voters_of(row["groups"]),
+        }
+    )
 
 
 def grant_values(grant: Grant) -> Values:
@@ -178,11 +167,22 @@ def grant_values(grant: Grant) -> Values:
         "ended_at": grant.ended_at,
         "ended_by": grant.ended_by,
         "ended_why": plain(grant.ended_why),
+        "lasts": grant.lasts,
+        "started": grant.started,
+        "imposes": limits_text(grant.limits),
     }
 
 
 def grant(row: RowMapping) -> Grant:
-    return Grant(**{**row, "scope": _scope(row["scope"]), "state": GrantState(row["state"])})
+    kept = {key: value for key, value in row.items() if key != "imposes"}
+    return Grant(
+        **{
+            **kept,
+            "scope": _scope(row["scope"]),
+            "state": GrantState(row["state"]),
+            "limits": limits_of(row["imposes"]),
+        }
+    )
 
 
 def session_values(session: Session) -> Values:

@@ -1,7 +1,7 @@
 """The one implementation of ``Store``, on SQLite and on PostgreSQL.
 
 What it does lies beside it: ``people`` (who), ``life`` (requests to grants), ``waiting`` (held
-statements), ``past`` (sessions, decisions, audit), ``spending`` (what budgets count), ``standings``
+statements), ``past`` (sessions, decisions), ``audit`` (the chain), ``spending`` (what budgets count), ``standings``
 (what carries a session).  Here: how a store is found, made and brought up to date.
 
 Order of the file: the store, opening either kind, the migrations.
@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoopagent.store import Store, StoreAway, StoreUnusable
+from hoopagent.store.audit import Audit
 from hoopagent.store.database import Database, cause, postgres_engine, sqlite_engine
 from hoopagent.store.life import Life
 from hoopagent.store.past import Past
@@ -38,7 +39,7 @@ APPLICATION = 0x686F6F70
 _MIGRATING = 0x686F6F70_0001
 
 
-class SqlStore(People, Life, Standings, Waiting, Past, Spending):
+class SqlStore(People, Life, Standings, Waiting, Past, Audit, Spending):
     """Every question of ``Store``, by SQL that both databases understand."""
 
 

@@ -63,6 +63,7 @@ principals = Table(
     _text("email"),
     _number("seen"),
     Column("owner", Text, nullable=False, server_default=text("''")),
+    Column("left_at", BigInteger),  # whoever has left is not signed in again
 )
 
 memberships = Table(
@@ -113,6 +114,10 @@ requests = Table(
     _text("priority"),
     Column("key", Text),  # NULL where there is none: NULLs are all different
     Column("held", Text, nullable=False, server_default=text("''")),  # JSON; empty: asks for access
+    Column("starts", BigInteger),
+    Column("extends", Text, nullable=False, server_default=text("''")),
+    Column("break_glass", Boolean, nullable=False, server_default=text("false")),
+    Column("incident", Text, nullable=False, server_default=text("''")),
     UniqueConstraint("requester", "key"),
     Index("ix_requests_state_expires", "state", "expires"),
 )
@@ -127,6 +132,10 @@ votes = Table(
     _text("reason"),
     _number("at"),
     Column("duration", BigInteger),
+    Column("scope", Text, nullable=False, server_default=text("''")),
+    Column("starts", BigInteger),
+    Column("groups", Text, nullable=False, server_default=text("''")),  # JSON: as what they voted
+    Column("shown", Text, nullable=False, server_default=text("''")),
     UniqueConstraint("request", "voter"),
 )
 
@@ -144,6 +153,9 @@ grants = Table(
     Column("ended_at", BigInteger),
     _text("ended_by"),
     _text("ended_why"),
+    Column("lasts", BigInteger),
+    Column("started", BigInteger),
+    Column("imposes", Text, nullable=False, server_default=text("''")),  # JSON
     Index("ix_grants_principal_target", "principal", "target"),
     Index("ix_grants_state_not_after", "state", "not_after"),
 )
@@ -207,4 +219,60 @@ audit = Table(
     _text("action"),
     _text("subject"),
     _text("detail"),
+    Column("previous", Text, nullable=False, server_default=text("''")),
+    Column("hash", Text, nullable=False, server_default=text("''")),
+    Index("ix_audit_at", "at"),
+    Index("ix_audit_actor_seq", "actor", "seq"),
+)
+
+audit_tail = Table(  # where the chain ends
+    "audit_tail",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # one row, 1
+    _number("seq"),
+    _text("hash"),
+)
+
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", Text, primary_key=True),
+    _text("hash"),
+    _number("at"),
+    _text("signature"),
+)
+
+followers = Table(  # how far each sink and each notification has come in the audit
+    "followers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _number("seq"),
+    _text("holder"),  # the agent that has it, until then
+    _number("until"),
+    _text("problem"),
+    _number("since"),
+    _number("lost"),
+)
+
+review_items = Table(  # what somebody else has to look back at: break-glass
+    "review_items",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("grant_id", Text, ForeignKey("grants.id"), nullable=False, index=True),
+    _principal("principal"),
+    _text("target"),
+    _number("made"),
+    _number("due"),
+    _text("state"),
+    Column("decided_at", BigInteger),
+    _text("decided_by"),
+    _text("reason"),
+    Index(
+        "uq_review_items_principal_pending",
+        "principal",
+        unique=True,
+        sqlite_where=text("state = 'pending'"),
+        postgresql_where=text("state = 'pending'"),
+    ),
 )

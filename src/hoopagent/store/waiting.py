@@ -6,8 +6,8 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoopagent.store import rows
+from hoopagent.store.audit import log
 from hoopagent.store.database import Database
-from hoopagent.store.life import log
 from hoopagent.store.tables import requests
 from hoopcore.model import AuditEvent, Request, RequestState
 

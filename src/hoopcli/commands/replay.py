@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hoopcli import screen, view
-from hoopcli.errors import say, usage
+from hoopcli.errors import usage
 from hoopcli.options import EvidenceArgument, KeyOption
 
 if TYPE_CHECKING:
-    from hoopcli.evidence import Evidence
     from hoopcli.replay_view import Timeline
     from hoopcore.recording import Known
 
@@ -74,7 +73,7 @@ def replay(
         timeline = replay_view.Timeline(screen.width(), colours(), first)
         plays = not no_wait and (speed is not None or sys.stdout.isatty())
         play(timeline, found.events(), (speed or 1.0) if plays else 0)
-    _warn(found, session)
+    evidence.warn(found, found.report(), session)
 
 
 def colours() -> bool:
@@ -92,16 +91,3 @@ def play(timeline: Timeline, events: Iterable[Known], speed: float) -> None:
             time.sleep(line)
         else:
             screen.out(line)
-
-
-def _warn(found: Evidence, session: str) -> None:
-    """A recording that does not verify is shown, and said to be no evidence."""
-    report = found.report()
-    if found.runs and report.state == "unfinished":
-        say("The session runs: this is what it has recorded so far.")
-    elif not report.ok:
-        where = f"line {report.bad}: " if report.bad else ""
-        say(f"This recording does not verify ({where}{view.clean(report.why)}).")
-        say(f"See:  hoop verify {view.clean(session)}")
-    elif found.key is None:
-        say("Its signatures were not verified; --key FILE gives the agent's key.")

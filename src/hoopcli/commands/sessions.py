@@ -11,6 +11,7 @@ from hoopcli import about, completion_values, durations, screen
 from hoopcli.client import connected
 from hoopcli.errors import say, usage
 from hoopcli.options import OutputOption, target_name
+from hoopcli.sessions_show import show
 from hoopcli.view import Output, clean, moment, span, when
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -19,8 +20,9 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 _HEADS = ("SESSION", "WHO", "TARGET", "STARTED", "TOOK", "END", "DID")
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def sessions(
+    context: typer.Context,
     mine: Annotated[bool, typer.Option("--mine", help="Only yours.")] = False,
     target: Annotated[
         str | None,
@@ -45,7 +47,10 @@ def sessions(
     Examples:
       hoop sessions --mine --since 2d
       hoop sessions --target prod-db --live
+      hoop sessions show s-1c9fz4m2qk
     """
+    if context.invoked_subcommand is not None:
+        return
     now = screen.now()
     if target is not None:
         target = target_name(target)
@@ -70,6 +75,9 @@ def sessions(
     )
     if len(values) == limit and output is Output.TABLE:
         say(f"These are the newest {limit}; --limit shows more.")
+
+
+app.command()(show)
 
 
 def _begun(text: str, now: datetime) -> str:

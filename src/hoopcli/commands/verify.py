@@ -46,22 +46,21 @@ def verify(
         evidence.needs_key()
     found = evidence.gather(session, key)
     report = found.report()
-    value = told(report, found.runs)
+    value = told(report, evidence.state_of(found, report))
     screen.show_one(
         output, value, pairs=lambda one: one.items(), name=lambda one: one["session"] or session
     )
     _conclude(report, found)
 
 
-def told(report: Report, runs: bool) -> dict[str, Any]:
+def told(report: Report, state: str) -> dict[str, Any]:
     """The report as it is shown."""
     header, end = report.header, report.end
-    state = "running, and so far unchanged" if runs and not report.bad else report.state.value
     return {
         "session": header.session if header else "",
         "who": (header.name or header.principal) if header else "",
         "target": header.target if header else "",
-        "state": "complete and unchanged" if report.ok else state,
+        "state": state,
         "lines": report.lines,
         "signed": f"up to line {report.signed}" if report.signed else "no line",
         "key": header.key if header else "",

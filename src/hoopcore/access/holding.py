@@ -19,7 +19,8 @@ _HOLDING = frozenset({GrantState.ACTIVE, GrantState.SCHEDULED})
 class Access:
     """What one principal may do on one target now, by all its grants together."""
 
-    until: Time  # nothing carries a session beyond this, as things stand now
+    until: Time  # nothing carries a session beyond this, as things stand now; grants that begin
+    # where others end are counted
     again: Time  # grants and scope are what they are until here; then ask again
     grants: tuple[str, ...]  # ids, sorted
     scope: Scope  # of all of them together
@@ -28,21 +29,39 @@ class Access:
 def end_of(grant: Grant, target: Target) -> Time:
     """When the grant ends under the target's ceiling, which counts from the grant's beginning.
 
-    Never from the moment somebody connects: that would hand out the full duration again.
+    Never from the moment somebody connects: that would hand out the full duration again.  The one
+    whose time begins with the first connection begins once, and is counted from there.
     """
-    return min(grant.not_after, grant.not_before + target.max_duration * SECOND)
+    if grant.waits:
+        return grant.ends
+    begun = grant.not_before if grant.started is None else grant.started
+    return min(grant.ends, begun + target.max_duration * SECOND)
 
 
 def holds(grant: Grant, target: Target, now: Time) -> bool:
     """Whether this grant carries a session on this target now.
 
-    A scheduled one does from its beginning on; a suspended or ended one does not.
+    A scheduled one does from its beginning on; a suspended or ended one does not.  One that waits
+    for a connection does: the connection that finds it so is the one that begins it.
     """
     return (
         grant.target == target.name
         and grant.state in _HOLDING
         and grant.not_before <= now < end_of(grant, target)
     )
+
+
+def lasts_until(grants: Iterable[Grant], target: Target, now: Time) -> Time:
+    """When the last of an unbroken row of grants ends; ``now`` where none holds now.
+
+    One that begins where, or before, another ends goes on from it.  What waits for a connection
+    begins with one, so it is no link: nobody knows when its time will be.
+    """
+    end = now
+    for grant in sorted(grants, key=lambda one: one.not_before):
+        if not grant.waits and grant.not_before <= end and holds(grant, target, end):
+            end = max(end, end_of(grant, target))
+    return end
 
 
 def access(
@@ -63,13 +82,14 @@ def access(
     for grant in live:
         scope = scope.join(grant.scope)
     ends = [end_of(grant, target) for grant in live]
+    until = max(*ends, lasts_until(mine, target, now))
     starts = [
         grant.not_before
         for grant in mine
         if grant.not_before > now and holds(grant, target, grant.not_before)
     ]
     return Access(
-        until=min(max(ends), identity_until),
+        until=min(until, identity_until),
         again=min(*ends, *starts, identity_until),
         grants=tuple(sorted(grant.id for grant in live)),
         scope=scope,

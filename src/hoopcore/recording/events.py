@@ -112,6 +112,9 @@ class Finished(Event, tag="finished"):
     error: str = ""  # SQLSTATE
     columns: tuple[str, ...] = ()
     masked: dict[str, int] = msgspec.field(default_factory=dict)  # kind of mask → values masked
+    # The same of each column: schema.table.column where it is declared, else its name in the
+    # result.  Names are quoted as in SQL, so that neither is taken for the other.
+    by_column: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
     took: int = 0  # microseconds since the statement was recorded
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hoopcore.sql import definitions, settings
+from hoopcore.sql import copying, definitions, settings
 from hoopcore.sql.bodies import body_of
 from hoopcore.sql.grammar import CannotParse, Node, kind_of, tree
 from hoopcore.sql.kinds import TABLE
@@ -263,6 +263,8 @@ def _copy(walk: Walk, statement: Node) -> None:
     wire = Effect.COPY_IN if statement.is_from else Effect.COPY_OUT
     remote = bool(statement.filename) or statement.is_program
     walk.effects.add(outside if remote else wire)
+    if wire is Effect.COPY_OUT and not remote:
+        walk.copy_out = copying.copy_out_of(statement)
     before = set(walk.touches)
     walk.columns.update(name.string.sval for name in statement.attlist)
     if statement.HasField("query"):

@@ -69,6 +69,7 @@ class Visit:
         self.resets: set[str] = set()
         self.tag = ""
         self.why = ""
+        self.copy_out: CopyOut | None = None
         self.meetings = Meetings()
         self.mode = Effect.READ  # what happens to a relation that is named outside a query
         self.open_unit: Unit | None = None
@@ -98,6 +99,7 @@ class Visit:
             resets=frozenset(self.resets),
             operators=frozenset(self.operators),
             ddl=frozenset(self.ddl) or (ANY_DDL if Effect.DDL in self.effects else frozenset()),
+            copy_out=self.copy_out,
         )
 
     def unknown(self, why: str) -> None:

@@ -14,7 +14,8 @@ from hoopcore.detectors import Span
 from hoopcore.masking import Plan
 from hoopcore.watches import Watch
 
-Counts: TypeAlias = dict[str, int]
+Counts: TypeAlias = dict[tuple[int, str], int]
+"""Column, counted from 0, and kind → values masked."""
 
 
 class Cut(NamedTuple):
@@ -23,6 +24,7 @@ class Cut(NamedTuple):
     row: int  # where its row begins
     start: int
     stop: int
+    column: int  # counted from 0
 
 
 def star(chunk: bytearray, start: int, stop: int) -> None:
@@ -46,7 +48,7 @@ def detect(
     cell = (cut.start, cut.stop)
     spans = plan.sweep.confirm(chunk, cell, places)
     for span in spans:
-        counts[span.kind] += 1
+        counts[cut.column, span.kind] += 1
     return not spans or _overwrite(chunk, watch, cell, spans)
 
 

@@ -28,6 +28,9 @@ _RENAMING = frozenset({Effect.PREPARE, Effect.CALL, Effect.UNKNOWN})
 _PASSING = frozenset({Effect.READ, Effect.LOCK, Effect.TRANSACTION})
 
 
+# Columns that are counted each by itself: as many as PostgreSQL lets one result have.
+_MOST_COLUMNS = 1664
+
 # What a text means depends on them, so nobody may change them unseen.
 _MEANING = frozenset({"client_encoding", "standard_conforming_strings"})
 
@@ -79,10 +82,22 @@ class Sent(Message):
     tag: str = ""
     error: str = ""
     masked: dict[str, int] = field(default_factory=dict)
+    by_column: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def count(self, column: str, kind: str, count: int) -> None:
+        """So many values of this column were masked, or had something of this kind in them."""
+        self.masked[kind] = self.masked.get(kind, 0) + count
+        if column not in self.by_column and len(self.by_column) >= _MOST_COLUMNS:
+            column = "*"  # of a text with thousands of results: their number is what counts
+        of_column = self.by_column.setdefault(column, {})
+        of_column[kind] = of_column.get(kind, 0) + count
 
     def finished(self) -> Finished:
         columns = self.portal.columns if self.portal is not None else self.columns
-        return Finished(self.seq, self.tag, self.rows, self.bytes, self.error, columns, self.masked)
+        return Finished(
+            self.seq, self.tag, self.rows, self.bytes, self.error, columns, self.masked,
+            self.by_column,
+        )  # fmt: skip
 
 
 @dataclass

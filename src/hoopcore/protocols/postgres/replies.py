@@ -234,8 +234,8 @@ class Replies:
         incoming.at = self._start = at
         sent.bytes += len(chunk)
         self._flowed(sent.rows - before, len(chunk))
-        for what, count in counts.items():
-            sent.masked[what] = sent.masked.get(what, 0) + count
+        for (column, kind), count in counts.items():
+            sent.count(plan.name_of(column), kind, count)
             self.lane.masked_given += count
         self._out.append(chunk)
 

@@ -39,7 +39,7 @@ _NULL = _LENGTH.pack(-1)
 
 
 def mask_rows(plan: Plan, chunk: bytearray) -> tuple[bytearray | memoryview, Counts]:
-    """The rows of the chunk as the plan wants them, and how many values of which kind it masked.
+    """The rows of the chunk as the plan wants them, and how many values it masked of each column.
 
     The chunk is a whole number of DataRow frames and belongs to this function from here on: it is
     written over, and may be what is returned.  Anything that does not fit is a ProtocolError.
@@ -105,6 +105,7 @@ class _Loop:
         self.plan, self.chunk, self.counts = plan, chunk, counts
         self.width = len(plan.cells)
         self.cells = plan.cells[: _needed(plan)]
+        self.styled = [0] * len(self.cells)  # values of each column that a style has masked
 
     def mask(self, starts: Sequence[int]) -> list[Cut]:
         """Masks in place and returns the cells that become NULL, in order."""
@@ -112,6 +113,9 @@ class _Loop:
         watched: list[tuple[Cut, Watch]] = []
         for row in starts:
             self._row(row, cuts, watched)
+        for column, count in enumerate(self.styled):
+            if count:
+                self.counts[column, str(self.cells[column])] = count
         if self.plan.sweep is not None and watched:
             places = self.plan.sweep.suspects(self.chunk, 0, len(self.chunk))
             if places:
@@ -125,7 +129,7 @@ class _Loop:
         if kind != b"D" or width != self.width:
             raise ProtocolError("a row does not fit its description")
         place, end = row + 7, row + 1 + size
-        for cell in self.cells:
+        for column, cell in enumerate(self.cells):
             start, stop = _field(chunk, place, end)
             if stop < start:
                 place = start
@@ -134,11 +138,11 @@ class _Loop:
             if cell is None:
                 continue
             if isinstance(cell, Watch):
-                watched.append((Cut(row, start, stop), cell))
+                watched.append((Cut(row, start, stop, column), cell))
                 continue
-            self.counts[cell] += 1
+            self.styled[column] += 1
             if cell is Style.NULL:
-                cuts.append(Cut(row, start, stop))
+                cuts.append(Cut(row, start, stop, column))
             else:
                 value = bytes(chunk[start:stop])
                 star(chunk, start, start + hidden(cell, value, utf8=self.plan.utf8))
@@ -166,7 +170,7 @@ def _without(chunk: bytearray, cuts: list[Cut]) -> bytearray:
     """The chunk with these cells NULL."""
     pieces, done = [], 0
     with memoryview(chunk) as view:
-        for row, start, stop in cuts:
+        for row, start, stop, _ in cuts:
             chunk[start - 4 : start] = _NULL
             (size,) = _SIZE.unpack_from(chunk, row)
             struct.pack_into("!I", chunk, row + 1, size - (stop - start))
@@ -186,6 +190,7 @@ def _without(chunk: bytearray, cuts: list[Cut]) -> bytearray:
 class _Field:
     """One column of the rows: those of its cells that are not NULL."""
 
+    column: int
     rows: Offsets  # which row each cell is of, counted from the first of these rows
     starts: Offsets
     stops: Offsets
@@ -221,7 +226,7 @@ class _Arrays:
         """Finds the fields of these rows and masks the declared ones; gives back the watched."""
         watched = []
         places, ends = bounds[:-1] + 7, bounds[1:]
-        for cell in self.cells[: self.needed]:
+        for column, cell in enumerate(self.cells[: self.needed]):
             if (places + 4 > ends).any():
                 raise ProtocolError("a row ends inside a field")
             lengths = self.sizes[places].astype(np.int64)
@@ -232,7 +237,7 @@ class _Arrays:
             if cell is None:
                 continue
             rows = np.flatnonzero(lengths >= 0)
-            field = _Field(rows, starts[rows], places[rows])
+            field = _Field(column, rows, starts[rows], places[rows])
             if isinstance(cell, Watch):
                 watched.append((field, cell))
             else:
@@ -244,7 +249,7 @@ class _Arrays:
     def _mask_field(self, bounds: Offsets, field: _Field, style: Style) -> None:
         if not len(field.rows):
             return
-        self.counts[style] += len(field.rows)
+        self.counts[field.column, str(style)] += len(field.rows)
         if style is Style.NULL:
             self.cuts.append((bounds[field.rows], field.starts, field.stops))
             return
@@ -284,7 +289,8 @@ class _Arrays:
     ) -> None:
         nulls = []
         for cell, near in suspects.items():
-            cut = Cut(0, int(field.starts[cell]), int(field.stops[cell]))
+            start, stop = int(field.starts[cell]), int(field.stops[cell])
+            cut = Cut(0, start, stop, field.column)
             if not detect(self.plan, self.chunk, cut, watch, near, self.counts):
                 nulls.append(cell)
         if nulls:
