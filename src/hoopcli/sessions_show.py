@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from hoopcli import screen
 from hoopcli.options import EvidenceArgument, KeyOption, OutputOption
 from hoopcli.view import Output

@@ -197,6 +197,7 @@ class Scope:
 
 
 EVERYTHING = Scope(frozenset({Atom("*", "*", "*")}))
+READS = Scope(frozenset({Atom("*", "*", "read")}))
 NOTHING = Scope(frozenset())
 
 
@@ -311,6 +312,8 @@ class Request:
     held: Held | None = None  # then there is no scope, no duration, and there will be no grant
     starts: Time | None = None  # the access is to begin then; None: once it is approved
     extends: str = ""  # the grant that this one is to go on from
+    break_glass: bool = False  # granted at once, for a short time, and looked at afterwards
+    incident: str = ""  # why that is right
 
 
 class Answer(StrEnum):

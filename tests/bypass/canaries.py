@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import base64
+import codecs
+import datetime
+import hashlib
 import struct
 from collections.abc import Iterator
+
+import re2
 
 TEXT = "QzXjVwKpTnLr7301"
 TAIL = "BrHsGdFmWkZc4829"  # its last four may be seen
@@ -99,39 +104,93 @@ def _pieces(text: str, size: int) -> Iterator[bytes]:
     yield from (data[at : at + size] for at in range(len(data) - size + 1))
 
 
+def _dresses(text: str) -> Iterator[bytes]:
+    """Six characters in a row of the text, or the same in another dress that can be taken off."""
+    for form in (text, text[::-1], codecs.encode(text, "rot13")):
+        data = form.encode()
+        yield from _pieces(form, 6)
+        yield from _pieces(data.hex(), 12)
+        for at in range(len(data) - 5):
+            piece = data[at : at + 6]
+            yield " ".join(str(byte) for byte in piece).encode()  # a tree of PostgreSQL's
+            yield ",".join(str(byte) for byte in piece).encode()  # an array of codes
+            yield "".join(f"{byte:08b}" for byte in piece).encode()  # bit strings
+            yield "".join(f"{byte:03o}" for byte in piece).encode()
+        for shift in range(3):
+            coded = base64.b64encode(b"\0" * shift + data).decode()
+            yield from _pieces(coded[4 + shift : -4], 8)
+
+
+def _hashes(text: str) -> Iterator[bytes]:
+    """What anybody could compute from a guess."""
+    for form in {text, text.lower(), text.upper()}:
+        for name in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512"):
+            digest = hashlib.new(name, form.encode(), usedforsecurity=False).digest()
+            yield digest.hex()[:16].encode()
+            yield digest[:8].lower()
+            yield base64.b64encode(digest)[:12].lower()
+
+
+def _numbers(number: int) -> Iterator[bytes]:
+    text = str(number)
+    for form in (text, text[::-1]):
+        yield from _pieces(form, 6)
+    yield f"{number:,}".encode()
+    # Their last digits differ from row to row.
+    yield from (f"{number:x}"[:8].encode(), f"{number:o}"[:10].encode(), f"{number:b}"[:24].encode())
+    yield struct.pack(">q", number)[1:7].lower()
+    yield struct.pack(">d", number)[:5].lower()
+    groups = text.rjust(-(-len(text) // 4) * 4, "0")
+    wire = b"".join(struct.pack(">h", int(groups[at : at + 4])) for at in range(0, len(groups), 4))
+    yield wire[:6].lower()  # numeric on the wire: groups of four digits
+
+
+def _days(day: str) -> Iterator[bytes]:
+    date = datetime.date.fromisoformat(day)
+    for form in ("%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%b %d %Y", "%d %b %Y", "%Y%m%d"):
+        yield date.strftime(form).lower().encode()
+    yield date.isoformat().encode()
+    yield str(int((date - datetime.date(1970, 1, 1)).total_seconds())).encode()
+    yield struct.pack(">q", (date - datetime.date(2000, 1, 1)).days * 86_400_000_000)[:5].lower()
+
+
 def _needles() -> frozenset[bytes]:
-    """Lower-case forms: six characters in a row of any canary, or the same in another dress."""
+    """All in lower case."""
     found: set[bytes] = set()
     for text in TEXTS:
-        for form in (text, text[::-1]):
-            found.update(_pieces(form, 6))
-            found.update(_pieces(form.encode().hex(), 12))
-            # as a tree of PostgreSQL's is printed
-            found.update(
-                " ".join(str(byte) for byte in form.encode()[at : at + 6]).encode()
-                for at in range(len(form) - 5)
-            )
-            for shift in range(3):
-                coded = base64.b64encode(b"\0" * shift + form.encode()).decode()
-                found.update(_pieces(coded[4 + shift : -4], 8))
-    number = str(NUMBER)
-    for form in (number, number[::-1]):
-        found.update({*_pieces(form, 6), *_pieces(form, 8)})
-    found.update({struct.pack(">q", NUMBER)[1:].lower(), f"{NUMBER:x}".encode()})
-    # numeric on the wire: groups of four digits
-    found.add(struct.pack(">hhh", 7730, 1982, 4556).lower())
+        found.update(_dresses(text))
+    for text in (*TEXTS, *STORED):
+        found.update(_hashes(text))
+    found.update(_numbers(NUMBER))
+    found.update(_numbers(int(MONEY.replace(".", ""))))
+    found.add(MONEY[:9].encode())
+    found.update(_days(DAY))
     return frozenset(found)
 
 
+# As they stand in rows.
+STORED = (
+    *(f"{TEXT}{n}" for n in range(1, 4)),
+    *(f"{n}{TAIL}" for n in range(1, 13)),
+    *(f"{MAIL}{n}@example.com" for n in range(1, 13)),
+    *(f"{PHONE}{n}" for n in range(1, 13)),
+    *(f"{NOTE}{n}" for n in range(4)),
+)
 NEEDLES = _needles()
+_options = re2.Options()
+_options.encoding = re2.Options.Encoding.LATIN1
+_options.max_mem = 256 << 20
+_ANY = re2.compile(b"|".join(re2.escape(needle) for needle in sorted(NEEDLES)), _options)
 
 
 def shown(data: bytes) -> list[bytes]:
     """What of the canaries stands in these bytes."""
     low = bytes(data).lower()
-    return [needle for needle in NEEDLES if needle in low]
+    if _ANY.search(low) is None:
+        return []
+    return sorted(needle for needle in NEEDLES if needle in low)
 
 
 def written(data: bytes) -> list[bytes]:
-    """The same, in what is full of hashes and times: six digits in a row mean nothing there."""
-    return [needle for needle in shown(data) if not (needle.isdigit() and len(needle) < 8)]
+    """The same, in what is full of hashes and times: few bytes in a row mean nothing there."""
+    return [n for n in shown(data) if len(n) >= 8 or not (n.isdigit() or not n.isalnum())]

@@ -9,10 +9,7 @@ Order of the file: writing, asking, heads, who follows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-from sqlalchemy import ColumnElement, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -39,11 +36,18 @@ async def log(connection: AsyncConnection, *events: AuditEvent) -> None:
     values = []
     for seq, event in enumerate(events, last - len(events) + 1):
         kept = rows.event_values(event)
-        row = seal(seq, rows.event(kept), previous)
+        row = _sealed(seq, rows.event(kept), previous)
         values.append(kept | {"seq": seq, "previous": previous, "hash": row.hash})
         previous = row.hash
     await connection.execute(insert(audit), values)
     await connection.execute(update(audit_tail).where(audit_tail.c.id == 1).values(hash=previous))
+
+
+def _sealed(seq: int, event: AuditEvent, previous: str) -> Row:
+    try:
+        return seal(seq, event, previous)
+    except ValueError as problem:  # no calendar has this time
+        raise OverflowError(str(problem)) from problem
 
 
 # --- asking ---------------------------------------------------------------------------------------

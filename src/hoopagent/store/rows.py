@@ -92,6 +92,8 @@ def request_values(request: Request) -> Values:
         "held": _held_text(request.held),
         "starts": request.starts,
         "extends": request.extends,
+        "break_glass": request.break_glass,
+        "incident": plain(request.incident),
     }
 
 

@@ -1,8 +1,9 @@
 """The one implementation of ``Store``, on SQLite and on PostgreSQL.
 
 What it does lies beside it: ``people`` (who), ``life`` (requests to grants), ``waiting`` (held
-statements), ``past`` (sessions, decisions), ``audit`` (the chain), ``spending`` (what budgets count), ``standings``
-(what carries a session).  Here: how a store is found, made and brought up to date.
+statements), ``past`` (sessions, decisions), ``audit`` (the chain), ``spending`` (what budgets
+count), ``standings`` (what carries a session).  Here: how a store is found, made and brought up to
+date.
 
 Order of the file: the store, opening either kind, the migrations.
 """
