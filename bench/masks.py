@@ -11,8 +11,10 @@ import random
 import struct
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from hoopcore.detectors import KINDS, Sweep
+from hoopcore.forms import forms_of
 from hoopcore.masking import Plan
 from hoopcore.protocols.postgres.rows import mask_rows
 from hoopcore.styles import Style
@@ -67,15 +69,36 @@ def one(column: int, cell: Cell) -> Plan:
 
 
 # Columns 2, 3, 6, 7, 9 and 1, 8 are text; the others are numbers and times, in text.
-WATCHED = Plan(
-    (None, *[Watch.TEXT] * 3, None, Watch.NULL, *[Watch.TEXT] * 4), Sweep(KINDS)
-)  # fmt: skip
+CELLS: tuple[Cell, ...] = (None, *[Watch.TEXT] * 3, None, Watch.NULL, *[Watch.TEXT] * 4)
+WATCHED = Plan(CELLS, Sweep(("card", "ssn", "email")))
+# The last column of every row is a telephone number: of this kind all rows are hit.
+MANY = Plan(CELLS, Sweep(kind for kind in KINDS if kind != "phone"))
+ALL = Plan(CELLS, Sweep(KINDS))
+COLUMNS = (20, 25, 25, 25, 1184, 1700, 25, 25, 25, 25)
+
+
+class Typed(NamedTuple):
+    type: int
+    format: int = 0
+
+
+def formed(column: int, style: Style) -> Plan:
+    """A plan that writes one column in the form of this style."""
+    plan = one(column, style)
+    assert plan.cells is not None
+    forms = forms_of(plan.cells, [Typed(kind) for kind in COLUMNS], utf8=True, key=b"key")
+    return Plan(plan.cells, forms=forms)
+
+
 CASES: list[tuple[str, float, Plan]] = [
     ("full, first column", 0, one(0, Style.FULL)),
     ("full, third column", 0, one(2, Style.FULL)),
     ("full, last column", 0, one(9, Style.FULL)),
     ("keep-last-4, third column", 0, one(2, Style.KEEP_LAST_4)),
     ("keep-domain, third column", 1, one(2, Style.KEEP_DOMAIN)),
+    ("hash, third column", 0, formed(2, Style.HASH)),
+    ("year-only, fifth column", 0, formed(4, Style.YEAR_ONLY)),
+    ("round, sixth column", 0, formed(5, Style.ROUND)),
     ("null, third column", 0, one(2, Style.NULL)),
     ("null, every column", 0, Plan((Style.NULL,) * 10)),
     ("null, width not known", 0, Plan.nulls),
@@ -83,6 +106,10 @@ CASES: list[tuple[str, float, Plan]] = [
     ("detectors, 1 % of rows hit", 0.01, WATCHED),
     ("detectors, 20 % of rows hit", 0.2, WATCHED),
     ("detectors, 100 % of rows hit", 1, WATCHED),
+    ("all kinds but phone, 0 %", 0, MANY),
+    ("all kinds but phone, 1 %", 0.01, MANY),
+    ("all kinds but phone, 20 %", 0.2, MANY),
+    ("all kinds, 0 %, phones in all", 0, ALL),
 ]
 
 

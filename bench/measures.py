@@ -28,7 +28,7 @@ from bench.world import DATABASE, DETECTORS, MASKS, TARGET, Way, World, many_rul
 ALL = ("direct", "relay", "pgbouncer", "local", "ssh")
 BETWEEN = ALL[1:]  # those where a process of ours, or pgbouncer's, stands between
 _READY = b"Z\0\0\0\x05I"
-_COLUMNS = "t.id, t.name, t.mail, t.filler, t.at, t.price, t.words, t.city, t.state, t.phone"
+COLUMNS = "t.id, t.name, t.mail, t.filler, t.at, t.price, t.words, t.city, t.state, t.phone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,25 +156,25 @@ def _until_told(connection: psycopg.pq.abc.PGconn) -> None:
 # --- many rows ------------------------------------------------------------------------------------
 
 
-class _Socket:
+class Reader:
     """A connection that psycopg has logged in and nobody parses."""
 
     def __init__(self, way: Way) -> None:
         self._connection = _connect(way)
-        self._socket = socket.socket(fileno=os.dup(self._connection.fileno()))
-        self._socket.setblocking(True)
-        self._socket.settimeout(120)
+        self.socket = socket.socket(fileno=os.dup(self._connection.fileno()))
+        self.socket.setblocking(True)
+        self.socket.settimeout(120)
         self._buffer = bytearray(1 << 20)
 
     def ask(self, text: str) -> None:
         body = text.encode() + b"\0"
-        self._socket.sendall(b"Q" + struct.pack("!I", len(body) + 4) + body)
+        self.socket.sendall(b"Q" + struct.pack("!I", len(body) + 4) + body)
 
     def first(self) -> None:
         """Until a row has begun to come."""
         seen = b""
         while (at := _behind_description(seen)) is None or len(seen) <= at:
-            data = self._socket.recv(65536)
+            data = self.socket.recv(65536)
             if not data:
                 raise SystemExit("bench: the connection ended")
             seen += data
@@ -185,13 +185,13 @@ class _Socket:
         """Until the answer is complete."""
         tail = b""
         while tail != _READY:
-            count = self._socket.recv_into(self._buffer)
+            count = self.socket.recv_into(self._buffer)
             if not count:
                 raise SystemExit("bench: the connection ended")
             tail = (tail + bytes(self._buffer[max(0, count - 6) : count]))[-6:]
 
     def close(self) -> None:
-        self._socket.close()
+        self.socket.close()
         self._connection.close()
 
 
@@ -217,12 +217,12 @@ def _connect(way: Way) -> psycopg.Connection:
 
 
 def _query(table: str) -> str:
-    return f"select {_COLUMNS} from {table} t cross join generate_series(1, 10)"
+    return f"select {COLUMNS} from {table} t cross join generate_series(1, 10)"
 
 
 def _rows(table: str) -> Run:
     def run(bench: Bench, way: Way) -> float:
-        with closing(_Socket(way)) as client:
+        with closing(Reader(way)) as client:
             began = time.perf_counter()
             client.ask(_query(table))
             client.first()
@@ -233,7 +233,7 @@ def _rows(table: str) -> Run:
 
 
 def _first_row(bench: Bench, way: Way) -> float:
-    with closing(_Socket(way)) as client:
+    with closing(Reader(way)) as client:
         began = time.perf_counter()
         client.ask(_query("masked"))
         client.first()

@@ -55,6 +55,11 @@ AGENT = {
     "not come, the old one goes on. See [upgrade](../how-to/upgrade.md).",
     "check": "Says everything that is wrong with the configuration, by file and line. Reads "
     "only; opens no socket.",
+    "leaver": "Somebody (`WHO --reason TEXT`: an e-mail address, or an id) has left: has the "
+    "running agent end their grants, requests, sessions and sign-ins, and keep them out; `--back` "
+    "lets them sign in again. See [leavers](../how-to/end-access.md#who-leaves).",
+    "index": "With `--rebuild`: makes the index that `hoop sessions --touching` asks anew from the "
+    "recordings; the agent may run meanwhile. See [the how-to](../how-to/read-a-session.md).",
     "init": "Writes the commented example files that are not there yet and makes the agent's SSH "
     "keys; prints the fingerprint of the host key on stdout.",
 }

@@ -34,3 +34,10 @@ def signed_in(world: World, name: str) -> Person:
     person = Person(world, name)
     person.sign_in()
     return person
+
+
+def asking(world: World, by: Person, span: str) -> Person:
+    """ana, signed in, with a grant for so long that somebody else has approved."""
+    person = signed_in(world, "ana")
+    person.granted(by, span=span)
+    return person

@@ -1,4 +1,4 @@
-"""``hoop-agent run | restart | check | init``: the agent as a program."""
+"""``hoop-agent run | restart | check | init | leaver | index``: the agent as a program."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; the exit status is 0 done, 1 failed, 2 usage."""
     arguments = _arguments(argv)
+    if arguments.command == "leaver":
+        return leaver(arguments.config, arguments.who, arguments.reason, back=arguments.back)
+    if arguments.command == "index":
+        return index(arguments.config)
     command = {"init": init, "check": check, "run": run, "restart": restart}[arguments.command]
     try:
         if getattr(arguments, "take_over", False):
@@ -44,6 +48,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         ("restart", "put a new agent in the running one's place; no connection is refused"),
         ("check", "say everything that is wrong with the configuration, by file, line and key"),
         ("init", "write a commented example folder and make the agent's keys"),
+        ("leaver", "somebody has left: end their grants, sessions and sign-ins, and keep them out"),
+        ("index", "make the index of sessions anew from their recordings"),
     ):
         command = commands.add_parser(name, help=words, description=words)
         command.add_argument(
@@ -53,6 +59,13 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
             metavar="FOLDER",
             help="the configuration folder (default: $HOOP_AGENT_CONFIG, else ./hoop-agent.d)",
         )
+        if name == "leaver":
+            command.add_argument("who", metavar="WHO", help="e-mail address, or id")
+            command.add_argument("--reason", required=True, metavar="TEXT", help="why")
+            command.add_argument("--back", action="store_true", help="they may sign in again")
+        if name == "index":
+            words = "forget what is there first; nothing else is done yet"
+            command.add_argument("--rebuild", action="store_true", required=True, help=words)
         if name == "run":
             words = "take the place of the agent that runs on the same data folder, if one does"
             command.add_argument("--take-over", action="store_true", help=words)
@@ -203,6 +216,54 @@ def restart(folder: Path) -> int:
         return 1
     _say(f"hoop-agent: pid {told['pid']} (hoop {told['version']}) serves now.")
     _say(f"            Sessions that run in the old one may go on for {config.agent.drain}.")
+    return 0
+
+
+def leaver(folder: Path, who: str, reason: str, *, back: bool = False) -> int:
+    """Has the running agent end all that somebody has, or let them sign in again."""
+    config = _read(folder, "nothing was done")
+    if config is None:
+        return 1
+    from hoopagent.errors import CannotStart
+    from hoopagent.restart import told_leaver
+
+    asked = {"who": who, "reason": reason, "back": back}
+    try:
+        done = told_leaver(config.folder / config.agent.data, _version(), asked)
+    except CannotStart as problem:
+        _say(f"hoop-agent: {problem}")
+        return 1
+    for one in done:
+        name = one["principal"]["name"]
+        if back:
+            print(f"{name} may sign in again")
+            continue
+        ended = ", ".join(
+            _count(one[what], word)
+            for what, word in (("grants", "grant"), ("requests", "request"), ("closed", "session"))
+        )
+        print(f"{name} is signed out and kept out; ended: {ended}")
+    if not done:
+        _say(f"hoop-agent: {who} had not left")
+    return 0
+
+
+def index(folder: Path) -> int:
+    """Makes the index of sessions anew; the agent may run meanwhile."""
+    config = _read(folder, "nothing was done")
+    if config is None:
+        return 1
+    from hoopagent.errors import CannotStart
+    from hoopagent.indexing import rebuilt
+
+    try:
+        count, absent = rebuilt(config)
+    except CannotStart as problem:
+        _say(f"hoop-agent: {problem}")
+        return 1
+    print(f"{_count(range(count), 'session')} in the index")
+    if absent:
+        _say(f"hoop-agent: {_count(range(absent), 'recording')} not found in {config.agent.data}")
     return 0
 
 

@@ -58,6 +58,7 @@ def facts_of(prepared: Prepared, server_version: str = "") -> Facts:
         priorities=told.priorities,
         address=told.address,
         imposed=prepared.imposed,
+        rows=prepared.access.rows,
     )
 
 

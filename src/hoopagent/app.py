@@ -20,7 +20,11 @@ import uvloop
 from sqlalchemy import URL
 
 from hoopagent.api.context import Agent
+from hoopagent.api.ends import ends_of
 from hoopagent.api.server import ChannelProtocol, PeerProtocol, application, server
+from hoopagent.audit_follow import Following
+from hoopagent.audit_heads import Heads
+from hoopagent.audit_sinks import sink_of
 from hoopagent.channels import Channels
 from hoopagent.config import Config
 from hoopagent.config_store import store_url
@@ -30,20 +34,25 @@ from hoopagent.doors.ssh import SshDoor, Welcome
 from hoopagent.errors import CannotStart
 from hoopagent.everywhere import Everywhere
 from hoopagent.identity import Identity
+from hoopagent.index import Indexing
 from hoopagent.key_files import KeyUnsafe
 from hoopagent.keys import Keys
 from hoopagent.leftovers import settle
 from hoopagent.logs import log_to_stderr
+from hoopagent.means import Means
+from hoopagent.notify import Notifier
 from hoopagent.place import Place, Settle, settle_first
 from hoopagent.reader import Reader
 from hoopagent.recording_keys import RecordingKeys
 from hoopagent.reload import Reload
 from hoopagent.room import files, raise_files_limit, strangers_within
 from hoopagent.running import Running, Stop
-from hoopagent.secrets import SecretUnread
+from hoopagent.scan import Scans
+from hoopagent.secrets import Secrets, SecretUnread
 from hoopagent.sessions import Sessions
 from hoopagent.store import Store, StoreAway, StoreUnusable
 from hoopagent.store.sql import open_store
+from hoopagent.trial import Trial
 
 
 def serve(config: Config, version: str, *, take_over: bool = False) -> None:
@@ -96,7 +105,8 @@ async def _put_together(place: Place, stop: Stop, stack: AsyncExitStack) -> Runn
         place.config.identity, kept.store, kept.keys, clock=place.clock.late, random=os.urandom
     )
     stack.push_async_callback(identity.close)
-    sessions = _sessions(place, kept, await _open_reader(stack))
+    reader = await _open_reader(stack)
+    sessions = _sessions(place, kept, reader)
     everywhere = Everywhere(sessions, place.predecessor)
     attempts = Attempts(place.clock.late, place.config.agent.sign_ins_per_minute)
     reload = _reload(place, kept, sessions, stop)
@@ -104,6 +114,14 @@ async def _put_together(place: Place, stop: Stop, stack: AsyncExitStack) -> Runn
     identity.revoked += [sessions.principal_left, door.principal_left]
     agent = _agent(place, kept, identity, everywhere, door, attempts)
     agent.reload = reload
+    agent.stopping = stop.asked.is_set
+    heads = Heads(kept.store, place.data, kept.recording_keys, place.clock.late)
+    agent.parts["heads"] = heads
+    indexing = Indexing(kept.store, kept.recordings, place.clock.late)
+    agent.parts["recording_keys"] = kept.recording_keys
+    scans = _scans(place, kept, sessions)
+    agent.parts |= {"trial": _trial(place, kept, reader, sessions), "scans": scans}
+    identity.regrouped.append(ends_of(agent).regrouped)
     api = application(agent)
     over_ssh = server(api, ChannelProtocol)
     over_ssh.config.load()
@@ -122,6 +140,7 @@ async def _put_together(place: Place, stop: Stop, stack: AsyncExitStack) -> Runn
         api=server(api, PeerProtocol),
         settle=kept.settle,
         reload=reload,
+        beside=[heads, scans, indexing, *_followings(place, kept)],
     )
 
 
@@ -223,6 +242,18 @@ def _local_door(
     )
 
 
+def _followings(place: Place, kept: Kept) -> list[Following]:
+    """Whoever is told of the audit: sinks, and people."""
+    settings, clock, machine = place.config.agent, place.clock.late, kept.recording_keys.id
+    holder = f"{machine}/{os.getpid()}"
+    sinks = [sink_of(one, place.config.folder, machine) for one in settings.audit]
+    people = [Notifier(one, kept.store, lambda: place.config, clock) for one in settings.notify]
+    return [
+        *(Following(kept.store, one, holder, clock) for one in sinks),
+        *(Following(kept.store, one, holder, clock, one.oldest, one.lease) for one in people),
+    ]
+
+
 def _agent(
     place: Place,
     kept: Kept,
@@ -244,6 +275,19 @@ def _agent(
         endpoints=door,
         attempts=attempts,
     )
+
+
+def _means(place: Place, kept: Kept) -> Means:
+    return Means(kept.store, lambda: place.config, place.clock.late, os.urandom)
+
+
+def _trial(place: Place, kept: Kept, reader: Reader, sessions: Sessions) -> Trial:
+    return Trial(_means(place, kept), reader, sessions.bounds)
+
+
+def _scans(place: Place, kept: Kept, sessions: Sessions) -> Scans:
+    secrets = Secrets(lambda: place.config, place.clock.wall)
+    return Scans(_means(place, kept), sessions.bounds, secrets)
 
 
 def _ssh_door(

@@ -17,15 +17,31 @@ from hoopagent.catalogs import Catalogs
 from hoopagent.config import Config
 from hoopagent.live import FAILED, Live, Prepared
 from hoopagent.logs import places
+from hoopcore.access import Access
 from hoopcore.masking import Bound, Masking
 from hoopcore.policy import Policy
 from hoopcore.recording import EndCause
+from hoopcore.sql.catalog import Catalog
 from hoopcore.stream import Finished, Seen
 
 log = structlog.get_logger()
 
 # Seconds until DDL that goes past the agent is seen by sessions that are open.
 _CATALOG_AGE = 10
+
+
+def bind(masking: Masking, catalog: Catalog | None, prepared: Prepared, access: Access) -> Bound:
+    """The masks for who was admitted, as their grants allow now."""
+    return masking.bind(
+        catalog,
+        () if access.masked else prepared.principal.groups,
+        pooled=prepared.pooled,
+        unmasks=access.scope.unmasks,
+    )
+
+
+def _nobody(_: Live) -> None:
+    """Nobody is told."""
 
 
 class Bounds:
@@ -37,18 +53,26 @@ class Bounds:
         catalogs: Catalogs,
         open_sessions: dict[str, Live],
         background: Background,
+        key: bytes = b"",  # of the mask style hash
     ) -> None:
         self.catalogs = catalogs
         self._config_now = config_now
         self._open = open_sessions
         self._background = background
+        self.key = key
         self._policy: tuple[str, Policy, Masking] | None = None
+        # Of what a session's grants show in clear.
+        self.tell: Callable[[Live], None] = _nobody
 
     def rules(self) -> tuple[Policy, Masking]:
         """The policy and the masks of the configuration in force."""
         config = self._config_now()
         if self._policy is None or self._policy[0] != config.version:
-            self._policy = (config.version, Policy.load(config.rules), Masking.load(config.masks))
+            self._policy = (
+                config.version,
+                Policy.load(config.rules),
+                Masking.load(config.masks, self.key),
+            )
         return self._policy[1], self._policy[2]
 
     def keep(self, version: str, policy: Policy, masking: Masking) -> None:
@@ -61,7 +85,7 @@ class Bounds:
         catalog = None
         if masking.declared or prepared.named or policy.looks_behind:
             catalog = await self.catalogs.get(prepared.target.name, database)
-        bound = masking.bind(catalog, prepared.principal.groups, pooled=prepared.pooled)
+        bound = bind(masking, catalog, prepared, prepared.access)
         if catalog is not None and bound.unmatched:
             # Somebody believes that these are masked.
             log.warning("mask.unmatched", target=prepared.target.name, columns=bound.unmatched)
@@ -105,10 +129,24 @@ class Bounds:
             if live.place == (target, database):
                 if live.naming is not None:
                     live.naming.renewed(catalog, settled.get(live.record.id))
-                prepared = live.prepared
-                bound = masking.bind(catalog, prepared.principal.groups, pooled=prepared.pooled)
+                bound = bind(masking, catalog, live.prepared, live.access)
                 live.judge.bound = bound
                 live.stream.rebind(bound)
+                self.tell(live)
+
+    def again(self, live: Live) -> None:
+        """The masks of a session whose grants show something else in clear than before.
+
+        Rows on their way were promised by a grant that has ended, so the session ends with it.
+        """
+        bound = bind(self.rules()[1], live.judge.bound.catalog, live.prepared, live.access)
+        if live.stream.in_flight and not set(live.judge.bound.shown) <= set(bound.shown):
+            words = "the grant that showed masked columns in clear has ended"
+            live.end("57P01", words, EndCause.GRANT_ENDED, why=words)
+            return
+        live.judge.bound = bound
+        live.stream.rebind(bound, afresh=True)
+        self.tell(live)
 
     async def watch(self) -> None:
         """Sees, within seconds, what a migration past the agent has made of live tables."""

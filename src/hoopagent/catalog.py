@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 
+import structlog
+
 from hoopagent.connect import Place
 from hoopagent.own import AskedInVain, Own, Row, opened
 from hoopcore.protocols.postgres.target_login import Credential
@@ -19,10 +21,21 @@ from hoopcore.sql.behind import (
     RULES_QUERY,
     depths_of,
 )
-from hoopcore.sql.catalog import CATALOG_QUERY, CODE_QUERY, TEXTS_QUERY, Catalog, catalog_of
+from hoopcore.sql.catalog import (
+    CATALOG_QUERY,
+    CODE_QUERY,
+    TEXTS_QUERY,
+    VIEWS_QUERY,
+    Catalog,
+    catalog_of,
+)
+
+log = structlog.get_logger()
 
 LIMIT = 15.0
 """Seconds for the whole reading, connecting included."""
+
+_LOCKED = 300  # milliseconds to wait for a lock on a view
 
 # Settings of one transaction: a pooler's connection is given back as it was.
 _BEGIN = (
@@ -64,8 +77,26 @@ _QUERIES = (
 async def _read(own: Own, limit: float) -> list[list[Row]]:
     await own.rows(_BEGIN.format(int(limit * 1000)))
     found = [await own.rows(_in_json(query, width)) for query, width in _QUERIES]
+    found.append(await _views(own))
     await own.rows("COMMIT")
     return found
+
+
+async def _views(own: Own) -> list[Row]:
+    """The texts of the views; none where one cannot be had now.
+
+    The server takes a lock on a view and on all it reads to write its text down, so a migration
+    could keep the whole catalog waiting.  Views are not known then, and NULL.
+    """
+    await own.rows(f"SAVEPOINT views; SET LOCAL lock_timeout = {_LOCKED}")
+    try:
+        return await own.rows(_in_json(VIEWS_QUERY, 2))
+    except AskedInVain as problem:
+        if not problem.code:
+            raise
+        log.warning("catalog.views_unread", code=problem.code)
+        await own.rows("ROLLBACK TO SAVEPOINT views")
+        return []
 
 
 def _in_json(query: str, width: int) -> str:
@@ -76,7 +107,7 @@ def _in_json(query: str, width: int) -> str:
 
 
 def _catalog(*answers: list[Row]) -> Catalog:
-    relations, texts, code, *behind = (
+    relations, texts, code, *behind, views = (
         [json.loads(row[0] or "") for row in answer] for answer in answers
     )
-    return catalog_of(relations, texts, code, depths_of(*behind))
+    return catalog_of(relations, texts, code, depths_of(*behind), views)

@@ -11,9 +11,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+import re2
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from hoopcore.model import Durability, Tier
+from hoopcore.model import Durability, Priority, Tier
+from hoopcore.policy.windows import Window
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Duration = Annotated[str, Field(pattern=r"^(\d+[smhd])+$")]  # "90s", "1h30m", "2d"
@@ -43,6 +45,47 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Event = Literal[
+    "request.made", "request.decided", "grant.expiring", "grant.ended", "break_glass", "review.due"
+]
+
+
+class AuditSink(Section):
+    """``[[agent.audit]]`` of agent.toml: where each row of the audit goes as well."""
+
+    name: Name
+    file: Path | None = None  # a line a row, as `hoop audit export` prints them
+    syslog: str = ""  # a unix socket's path, or udp:HOST:PORT
+
+    @model_validator(mode="after")
+    def _one_place(self) -> AuditSink:
+        if (self.file is None) == (not self.syslog):
+            raise ValueError("it wants one of file and syslog")
+        if self.syslog and not re.fullmatch(r"/.+|udp:.+:\d{1,5}", self.syslog):
+            raise ValueError("syslog is a socket's path, or udp:HOST:PORT")
+        return self
+
+
+class Notify(Section):
+    """``[[agent.notify]]`` of agent.toml: who is told of what, and how."""
+
+    name: Name
+    url: str = ""  # or a reference to one, since a URL may be a secret
+    secret: Reference | None = None  # with which what is sent is signed
+    format: Literal["json", "slack"] = "json"
+    command: tuple[str, ...] = ()  # a program and its arguments; it reads JSON
+    events: tuple[Event, ...] = ("request.made", "break_glass", "review.due")
+    targets: tuple[str, ...] = ("*",)  # patterns
+    limit: Duration = "10s"  # for one attempt
+    give_up: Duration = "24h"  # what is older is not sent any more
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Notify:
+        if bool(self.url) == bool(self.command):
+            raise ValueError("it wants one of url and command")
+        return self
+
+
 class Agent(Section):
     """``[agent]`` of agent.toml."""
 
@@ -57,6 +100,8 @@ class Agent(Section):
     handshakes: int = Field(default=512, ge=1)  # at one door, of strangers
     handshakes_per_address: int = Field(default=128, ge=1)
     sign_ins_per_minute: int = Field(default=120, ge=1)  # of one address or uid
+    audit: tuple[AuditSink, ...] = ()
+    notify: tuple[Notify, ...] = ()
 
 
 def _claim(value: object) -> object:
@@ -142,6 +187,66 @@ class TargetSection(Section):
     max_sessions: int = Field(default=500, ge=1)  # of everybody together
 
 
+def _is_pattern(text: str) -> str:
+    """A pattern of RE2."""
+    try:
+        re2.compile(text)
+    except re2.error as problem:
+        raise ValueError(f'"{text}" is no pattern (RE2): {problem}') from None
+    return text
+
+
+def _is_window(text: str) -> str:
+    Window.parse(text)
+    return text
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_is_pattern)]
+Hours = Annotated[str, AfterValidator(_is_window)]
+
+
+class Need(Section):
+    """``[[roles.NAME.may_request.needs]]``: so many of the votes must be of these."""
+
+    approvers: frozenset[str] = frozenset()  # groups
+    people: frozenset[str] = frozenset()
+    votes: int = Field(default=1, ge=1)
+
+
+class Escalation(Section):
+    """``[[roles.NAME.may_request.later]]``: who may vote too once a request waits so long."""
+
+    after: Duration
+    approvers: frozenset[str] = frozenset()  # groups
+    people: frozenset[str] = frozenset()
+
+
+class Auto(Section):
+    """``[[roles.NAME.may_request.auto]]``: granted by the policy itself where all of it holds."""
+
+    name: Name
+    groups: frozenset[str] = frozenset()
+    targets: tuple[str, ...] = ()  # patterns
+    scope: str | None = None
+    max: Duration | None = None
+    hours: tuple[Hours, ...] = ()
+    ticket: Pattern | None = None
+    priorities: frozenset[Priority] = frozenset()
+    on_call: Path | None = None  # a file with the names of who is on call, one a line
+    extensions: bool = False
+    read_only: bool = False
+    masked: bool = False
+    max_rows: int | None = Field(default=None, ge=1)  # an hour
+
+
+class Reasons(Section):
+    """``[roles.NAME.may_request.reasons]``: what a reason and a ticket must be like."""
+
+    min_length: int = Field(default=1, ge=1, le=500)
+    refuse: frozenset[str] = frozenset()
+    ticket: Pattern | None = None
+
+
 class Eligibility(Section):
     """``[[roles.NAME.may_request]]`` of roles.toml."""
 
@@ -149,15 +254,27 @@ class Eligibility(Section):
     scope: str = "*.*:*"
     max: Duration = "2h"
     approvers: frozenset[str] = frozenset()  # groups
+    people: frozenset[str] = frozenset()  # who may vote by name: e-mail address, subject or id
+    owners: bool = False  # whether the target's owners may vote
     votes: int = Field(1, ge=0)  # 0: granted at once by the policy
+    needs: tuple[Need, ...] = ()
+    later: tuple[Escalation, ...] = ()
+    auto: tuple[Auto, ...] = ()
+    reasons: Reasons = Reasons()
     expires: Duration = "24h"  # a request nobody answers
+    starts: Literal["approval", "connect"] = "approval"
+    start_within: Duration = "12h"  # of a grant whose time begins with the first connection
+    give_back: Duration | None = None  # without a session for so long, it is given back
+    ahead: Duration = "7d"  # how far in the future an access may begin
     database_role: RoleName | None = None  # what sessions under such a grant are on the target
+    break_glass: bool = False  # whether it may be had at once in an emergency
 
 
 class Role(Section):
     groups: frozenset[str]
     may_request: tuple[Eligibility, ...] = ()
     administer: bool = False  # may see, revoke and kill what is not theirs
+    audit: bool = False  # may read the whole audit
 
 
 class Config(Section):

@@ -14,11 +14,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from hoopagent import config_store, config_targets
+from hoopagent import config_roles, config_store, config_targets
 from hoopagent.config import Agent, Config, Identity, Role, TargetSection, Tls, Workload
 from hoopagent.config import seconds as seconds  # many ask for it here
 from hoopcore.masking import Masking
-from hoopcore.model import EVERYTHING, Scope
 from hoopcore.places import ConfigError, did_you_mean, line_of, lines_of
 from hoopcore.policy import load as load_rules
 
@@ -205,7 +204,7 @@ def _words(
     elif error["type"] == "missing":
         said = f'[{table}] wants a key "{key}"'
     else:
-        said = f'"{key}" in [{table}]: {error["msg"]}'
+        said = f'"{key}" in [{table}]: {error["msg"].removeprefix("Value error, ")}'
     return ConfigError(said, file=file, line=line, key=key)
 
 
@@ -215,7 +214,7 @@ def _fields(model: type[BaseModel]) -> set[str]:
     for field in model.model_fields.values():
         for inner in (field.annotation, *getattr(field.annotation, "__args__", ())):
             if isinstance(inner, type) and issubclass(inner, BaseModel):
-                names |= set(inner.model_fields)
+                names |= _fields(inner)
     return names
 
 
@@ -232,13 +231,8 @@ def _cross(
             def wrong(said: str, key: str, line: int = line) -> None:
                 problems.append(ConfigError(said, file="roles.toml", line=line, key=key))
 
-            try:
-                if not EVERYTHING.covers(Scope.parse(eligibility.scope)):
-                    wrong("scope", "scope")
-            except ValueError as problem:
-                wrong(str(problem), "scope")
-            if eligibility.votes and not eligibility.approvers:
-                wrong(f"{eligibility.votes} votes are wanted and nobody may vote", "approvers")
+            for said, key in config_roles.faults(eligibility):
+                wrong(said, key)
     return problems + config_targets.crossed(texts[config_targets.FILE], targets, roles)
 
 

@@ -6,9 +6,11 @@ exact text.
 
 from __future__ import annotations
 
+import re
 from typing import TypeAlias, assert_never
 
 from hoopagent.recording_keys import RecordingKeys
+from hoopcore.detectors import Sweep
 from hoopcore.recording import Copied, Event, Fatal, Finished, Said, touches_of
 from hoopcore.recording.redaction import NOTHING, redact, redact_parameters
 from hoopcore.statement import Reading, Statement
@@ -32,27 +34,30 @@ def said(
     held: bool = False,
     hold: str = "",
     approved: tuple[str, ...] = (),
+    sweep: Sweep | None = None,
 ) -> Said:
     """The event of an ask that was judged; one that was ``held`` is judged again.
 
     ``masked`` names the masked columns whose values it may hold: none where nothing it touches is
-    masked, ``*`` for any column.  ``encoding`` is PostgreSQL's name of client_encoding.
+    masked, ``*`` for any column.  What ``sweep`` finds is not for
+    recordings either.  ``encoding`` is PostgreSQL's name of client_encoding.
     """
-    effects, touches, tag = _told(reading)
+    effects, touches, tag, columns = _told(reading)
     mask = NOTHING if exact else masked
     key = None if exact else keys.redaction
     text = ""
     if ask.kind is not _RUN:
-        text = redact(ask.text, reading, mask, key, encoding)
+        text = redact(ask.text, reading, mask, key, encoding, sweep)
     return Said(
         seq=ask.seq,
         kind=ask.kind.value,
         text=text,
         prepared=ask.prepared,
         origin=ask.origin,
-        parameters=redact_parameters(ask.parameters, ask.formats, mask, key, encoding),
+        parameters=redact_parameters(ask.parameters, ask.formats, mask, key, encoding, sweep),
         effects=effects,
         touches=touches,
+        columns=() if ask.kind is _RUN else columns,
         tag=tag,
         unread=reading.why,
         verdict="allow" if allowed else "hold" if held else "refuse",
@@ -64,19 +69,27 @@ def said(
 
 
 _RUN = AskKind.RUN  # a member of an Enum is looked up by Python, each time
-Told: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], str]
+Told: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], str, tuple[str, ...]]
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
+# Names of columns that are kept of one text.
+_MOST_COLUMNS = 64
 # By identity of the statements, which come again at every run; all sessions may share them.
 _TOLD: dict[int, tuple[tuple[Statement, ...], Told]] = {}
 
 
 def _told(reading: Reading) -> Told:
-    """Effects, touches and tag of all statements together."""
+    """Effects, touches, tag and columns of all statements together."""
     statements = reading.statements
     known = _TOLD.get(id(statements))
     if known is not None and known[0] is statements:
         return known[1]
     tag = "; ".join(statement.tag for statement in statements if statement.tag)[:200]
-    told = (tuple(sorted(reading.effects)), touches_of(reading), tag)
+    names = {column for statement in statements for column in statement.columns}
+    # What is written as a name and is none may be a value: the text has it redacted.
+    columns = sorted({name if _NAME.fullmatch(name) else "*" for name in names})
+    if len(columns) > _MOST_COLUMNS:
+        columns = ["*", *columns[: _MOST_COLUMNS - 1]]
+    told = (tuple(sorted(reading.effects)), touches_of(reading), tag, tuple(columns))
     if len(_TOLD) >= 4096:
         _TOLD.clear()
     _TOLD[id(statements)] = (statements, told)

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from hoopagent.beginning import begin
 from hoopagent.errors import Refused
 from hoopagent.means import Means, View, person, targets_of, time_or_none
+from hoopagent.unused import unused
 from hoopcore.access import ENDABLE, LONGEST_REASON, capacity, end_of, fault_in
 from hoopcore.model import (
     SYSTEM,
@@ -99,9 +101,30 @@ class Grants:
                 hint = "hoop grants" if mine else "What is open to whom:  hoop grants --all"
                 refused = Refused(409, "ended", words, hint)
                 raise await self.means.refuse(now, actor, f"grant.{state.value}", grant.id, refused)
+        await self._end_extensions(grant, state, actor, now)
         closed = await self.close_sessions(grant.id)
         ended = await store.grant(grant.id) or grant
         return {**(await self._views([ended], now))[0], "closed": closed}
+
+    async def _end_extensions(
+        self, grant: Grant, state: GrantState, actor: Principal, now: Time
+    ) -> None:
+        """What was to go on from it has nothing to go on from; what has begun is left alone."""
+        store = self.means.store
+        mine = await store.grants(
+            principal=grant.principal, target=grant.target, live_at=now, later=True, limit=None
+        )
+        later = [one for one in mine if one.state is GrantState.SCHEDULED and one.not_before > now]
+        requests = await self._requests(later)
+        ended, why = {grant.id}, f"{grant.id} was ended, which it was to go on from"
+        for one in sorted(later, key=lambda one: one.not_before):
+            request = requests.get(one.request)
+            if request is not None and request.extends in ended:
+                event = self.means.event(
+                    now, actor.id, f"grant.{state.value}", one.id, reason=why, capacity="as above"
+                )
+                if await store.end_grant(one.id, state, actor.id, why, now, event):
+                    ended.add(one.id)
 
     # --- by time --------------------------------------------------------------------------------
 
@@ -111,11 +134,33 @@ class Grants:
         A grant is past its time also where the target's ceiling was lowered below its length.
         """
         now = await self.means.store.highest_time(now)
+        await self._begin_due(now)
         requests, grants = await self.means.store.expire(now)
         grants += await self._cut(now)
+        grants += await self._give_back(now)
         for grant in grants:
             await self.close_sessions(grant)
         return requests, grants
+
+    async def _begin_due(self, now: Time) -> None:
+        """Those whose time has come begin, or end where nobody may have them any more."""
+        for grant in await self.means.store.scheduled(now):
+            if not await begin(self.means, grant, now, SYSTEM):
+                continue
+            await self.close_sessions(grant.id)
+
+    async def _give_back(self, now: Time) -> list[str]:
+        """Grants that nobody uses any more, where the policy says that they go back then."""
+        store, given = self.means.store, []
+        why = "nobody was connected any more"
+        for grant, since in await unused(store, now):
+            event = self.means.event(
+                now, SYSTEM, "grant.relinquished", grant.id, reason=why, unused_since=rfc3339(since)
+            )
+            state = GrantState.RELINQUISHED
+            if await store.end_grant(grant.id, state, SYSTEM, why, now, event):
+                given.append(grant.id)
+        return given
 
     async def _cut(self, now: Time) -> list[str]:
         targets = targets_of(self.means.config_now())
@@ -139,7 +184,7 @@ class Grants:
         now = self.means.clock()
         at = now if live else None
         mine = None if everyone else viewer.id
-        grants = await self.means.store.grants(principal=mine, live_at=at)
+        grants = await self.means.store.grants(principal=mine, live_at=at, later=True)
         if everyone:
             requests = await self._requests(grants)
             grants = [
@@ -183,14 +228,19 @@ def grant_view(
     grant: Grant, request: Request | None, known: dict[str, Principal], now: Time
 ) -> View:
     """The grant as the API gives it; one past its end is expired before anybody swept."""
-    over = grant.state in ENDABLE and grant.not_after <= now
+    over = grant.state in ENDABLE and grant.ends <= now
     return {
         "id": grant.id,
         "principal": person(grant.principal, known),
         "target": grant.target,
         "scope": str(grant.scope),
         "not_before": rfc3339(grant.not_before),
-        "not_after": rfc3339(grant.not_after),
+        "not_after": rfc3339(grant.ends),
+        # Not begun yet: so long, from the first connection on, which is before ``not_after``.
+        "waits_for_connection": grant.waits,
+        "lasts": grant.lasts,
+        "limits": str(grant.limits),
+        "extends": request.extends if request else "",
         "state": (GrantState.EXPIRED if over else grant.state).value,
         "request": grant.request,
         "reason": request.reason if request else "",
@@ -202,6 +252,6 @@ def grant_view(
 
 def _how(grant: Grant, now: Time) -> str:
     if grant.state in ENDABLE:
-        return f"its time was over at {rfc3339(min(grant.not_after, now))}"
+        return f"its time was over at {rfc3339(min(grant.ends, now))}"
     word = "given back" if grant.state is GrantState.RELINQUISHED else grant.state.value
-    return f"{word} at {rfc3339(grant.ended_at or grant.not_after)}"
+    return f"{word} at {rfc3339(grant.ended_at or grant.ends)}"

@@ -154,7 +154,7 @@ class Holds:
     async def _usual_approvers(self, case: Case) -> frozenset[str]:
         """Who decided about the grants; else the groups that own the target."""
         behind = await self._asks_behind(case)
-        groups = frozenset[str]().union(*(request.rule.approvers for request in behind))
+        groups = frozenset[str]().union(*(one.rule.voters().groups for one in behind))
         return groups or case.target.owners
 
     async def _reason(self, case: Case) -> str:

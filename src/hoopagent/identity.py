@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -119,6 +119,8 @@ class Identity:
         """Called with the id of each principal who is signed in nowhere any more."""
         self.ended: list[Callable[[str], None]] = []
         """Called with the id of each sign-in that was ended."""
+        self.regrouped: list[Callable[[Principal, Principal, Time], Awaitable[object]]] = []
+        """Awaited with who signs in again, as known before and as now, before that is believed."""
 
     async def close(self) -> None:
         for provider in (self._provider, *self._others.values()):
@@ -152,7 +154,7 @@ class Identity:
                 self.refusals.note("sign-in", refused.message, peer=peer)
                 await self.refusals.write()
             raise
-        await self._store.put_principal(principal, now)
+        await self._admit(principal, now)
         sign_in = await self._renewing(previous, principal.id, now)
         signed = await self._issue(principal, key, now, sign_in, seconds(max_age))
         if sign_in:
@@ -233,6 +235,19 @@ class Identity:
         await self._audit(await self._now(), by, "principal.signed-out", principal, why=why)
         await self._tell(principal)
         return ended
+
+    async def _admit(self, principal: Principal, now: Time) -> None:
+        """Keeps what the provider says now, once what it ends has ended.  Refused: who has left."""
+        before = await self._store.principal(principal.id)
+        if before is not None:
+            if await self._store.has_left(principal.id):
+                refused = _refused("left", "you have left here, so you are not signed in again")
+                self.refusals.note("sign-in", refused.message, who=principal.id)
+                await self.refusals.write()
+                raise refused
+            for listener in self.regrouped:
+                await listener(before, principal, now)
+        await self._store.put_principal(principal, now)
 
     async def _person(self, id_token: str, key: asyncssh.SSHKey, now: Time) -> Principal:
         settings = self._settings

@@ -81,7 +81,7 @@ class Judge:
         """The rules, sorted anew for what is true now."""
         self._judged.clear()
         self._under = self.bound
-        self._standing = self.policy.bind(self.facts, self._now())
+        self._standing = self.policy.bind(self.facts, self._now(), self.bound.filters_masked)
         if self.told is not None:
             self.told(self._standing)
         return self._standing
@@ -111,7 +111,7 @@ class Judge:
     def masked(self, reading: Reading) -> frozenset[str]:
         """Names of columns whose values this statement may hold: what the record leaves out."""
         if not self.bound.covers(reading):
-            return frozenset()
+            return self.bound.clear_names
         if reading.opaque:
             return frozenset({"*"})
         return self.bound.names

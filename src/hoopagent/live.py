@@ -86,6 +86,7 @@ class Live:
     relay: Relay | None = None
     naming: Naming | None = None
     holding: Holding | None = None
+    shown: tuple[str, ...] = ()  # declared columns that the grants show in clear, as told last
     policy_version: str = ""  # under which its next statement is judged
     ended_by: tuple[str, str] = ("", "")  # who ended it, and why
     changing: set[int] = field(
@@ -105,10 +106,10 @@ class Live:
             self.ended_by = (by, why)
             self.relay.end(code, text, cause, why)
 
-    def say_soon(self, text: str) -> None:
+    def say_soon(self, text: str, hint: str = "") -> None:
         """A NOTICE to the client, when what is being done now is done."""
         if self.relay is not None:
-            self.relay.loop.call_soon(self.relay.say, text)
+            self.relay.loop.call_soon(self.relay.say, text, hint)
 
     def meant(self, reading: Reading) -> Reading:
         """With what only the catalog of this database can tell, where there is one."""
@@ -191,6 +192,7 @@ def line_of(
             held=verdict.held,
             hold=verdict.hold,
             approved=verdict.approved,
+            sweep=live.judge.bound.sweep,
         )
 
     def sorted_anew(standing: BoundPolicy) -> None:

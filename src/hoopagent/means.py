@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 from hoopagent.config import Config, TargetSection
 from hoopagent.config_files import seconds
 from hoopagent.errors import Refused
+from hoopagent.offers import offers_of as offers_of  # many ask for it here
 from hoopagent.store import Store
-from hoopcore.access import Eligibility
-from hoopcore.model import AuditEvent, Kind, Principal, Scope, Target, Time, new_id, rfc3339
+from hoopcore.model import AuditEvent, Kind, Principal, Target, Time, new_id, rfc3339
 
 View: TypeAlias = dict[str, Any]
 """A value as the API gives it (JSON)."""
@@ -34,27 +34,16 @@ def target_of(name: str, section: TargetSection) -> Target:
     )
 
 
+def database_of(section: TargetSection, target: str, database: str) -> str:
+    """The database that is meant, the first where none is named; Refused where there is none."""
+    if database and database not in section.databases:
+        words = f'"{target}" has no database "{database}"'
+        raise Refused(404, "no_database", words, f"it has: {', '.join(section.databases)}")
+    return database or section.databases[0]
+
+
 def targets_of(config: Config) -> dict[str, Target]:
     return {name: target_of(name, section) for name, section in config.targets.items()}
-
-
-def offers_of(config: Config) -> tuple[Eligibility, ...]:
-    """Every ``may_request``, named ``ROLE``, or ``ROLE#2`` where a role has more than one."""
-    return tuple(
-        Eligibility(
-            name=role_name if number == 1 else f"{role_name}#{number}",
-            groups=role.groups,
-            targets=offer.targets,
-            scope=Scope.parse(offer.scope),
-            max_duration=seconds(offer.max),
-            approvers=offer.approvers,
-            votes=offer.votes,
-            expires=seconds(offer.expires),
-            database_role=offer.database_role or "",
-        )
-        for role_name, role in config.roles.items()
-        for number, offer in enumerate(role.may_request, 1)
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +71,11 @@ class Means:
         """Whether a role lets them see and end what is not theirs."""
         roles = self.config_now().roles.values()
         return any(role.administer and role.groups & principal.groups for role in roles)
+
+    def looks_after(self, principal: Principal, target: Target) -> bool:
+        """Whether they may be told all about the target: its owners, and who administers."""
+        owns = principal.id in target.owners or bool(principal.groups & target.owners)
+        return owns or self.administers(principal)
 
     def event(
         self, at: Time, actor: str, action: str, subject: str, **detail: object

@@ -142,6 +142,8 @@ class Offer:
                 await wire.send({"no": "the running agent hands over in another way; stop it"})
             elif hello.get("wants") == "restart":
                 await self._restart(wire)
+            elif hello.get("wants") == "leaver":
+                await self._do_for_operator(wire)
             elif self._busy or self._handed is not None:
                 await wire.send({"no": "another successor is taking over already"})
             else:
@@ -217,6 +219,17 @@ class Offer:
         except Exception as problem:  # noqa: BLE001 - the border: the successor hears "nothing done"
             log.error("handoff.failed", do=str(asked.get("do")), problem=type(problem).__name__)
         await tell(wire, {"answer": asked.get("id"), "value": value})
+
+    async def _do_for_operator(self, wire: Wire) -> None:
+        """``hoop-agent leaver``: whoever may come here runs the agent's account."""
+        async with asyncio.timeout(TO_ANSWER):
+            asked = await wire.receive()
+        try:
+            told = await self._agent.do({**asked, "do": "leaver"})
+        except Exception as problem:  # noqa: BLE001 - the border: the operator hears of it
+            log.error("leaver.failed", problem=type(problem).__name__)
+            told = {"no": f"it failed ({type(problem).__name__}); the log says more"}
+        await wire.send(told or {"no": "this agent cannot do that"})
 
     async def _restart(self, wire: Wire) -> None:
         """``hoop-agent restart``: starts the successor, and says how it went."""

@@ -18,7 +18,7 @@ from hoopagent.config import TargetSection
 from hoopagent.connect import Place, TargetUnreachable
 from hoopagent.lane import Lane, LaneClosed
 from hoopcore.protocols.postgres import wire
-from hoopcore.protocols.postgres.target_login import Credential, open_target
+from hoopcore.protocols.postgres.target_login import Credential, Ready, open_target
 from hoopcore.stream import Aside, Connect, LoginRefused, ProtocolError, Read, Send, StartTLS, Step
 
 Row: TypeAlias = tuple[str | None, ...]
@@ -93,6 +93,7 @@ class Own:
         self._place = place
         self._host = 0
         self._lane: Lane | None = None
+        self._ready = Ready()  # as the login left it
 
     async def log_in(self, credential: Credential, database: str) -> None:
         settings = {"client_encoding": "UTF8", "application_name": "hoop-agent"}
@@ -102,7 +103,8 @@ class Own:
         while True:
             try:
                 step = steps.throw(problem) if problem is not None else steps.send(answer)
-            except StopIteration:
+            except StopIteration as done:
+                self._ready = done.value
                 return
             answer, problem = None, None
             try:
@@ -134,8 +136,11 @@ class Own:
         assert self._lane is not None, "a login connects before it speaks"
         return self._lane
 
-    async def rows(self, text: str) -> list[Row]:
-        """The rows that the text gives, all values as text; AskedInVain where it fails."""
+    async def rows(self, text: str, *, lossy: bool = False) -> list[Row]:
+        """The rows that the text gives, all values as text; AskedInVain where it fails.
+
+        ``lossy``: what is not UTF-8 in a value is replaced, and is no error.
+        """
         self._at.write(wire.query(text.encode()))
         found: list[Row] = []
         failed, size = "", 0
@@ -147,7 +152,7 @@ class Own:
             if kind == wire.DATA_ROW:
                 reader = wire.Body(body)
                 values = (reader.value() for _ in range(reader.uint16()))
-                found.append(tuple(None if v is None else _text(v) for v in values))
+                found.append(tuple(None if v is None else _text(v, lossy=lossy) for v in values))
             elif kind == wire.ERROR:
                 failed = wire.sqlstate(wire.error_fields(body))
             elif kind == wire.READY:
@@ -164,6 +169,12 @@ class Own:
         body = await self._at.read_exactly(length - 4) if length > 4 else b""
         return kind, body
 
+    async def cancel(self) -> None:
+        """Asks the target to give up what it is doing here; TargetUnreachable."""
+        if self._ready.pid:
+            place = self._place.at(self._host)
+            await connect.cancel(place, self._ready.pid, self._ready.secret)
+
     def close(self) -> None:
         """Says goodbye; safe to call twice."""
         if self._lane is not None:
@@ -172,8 +183,8 @@ class Own:
             self._lane = None
 
 
-def _text(value: bytes) -> str:
+def _text(value: bytes, *, lossy: bool = False) -> str:
     try:
-        return value.decode()
+        return value.decode(errors="replace" if lossy else "strict")
     except UnicodeDecodeError:  # a database in SQL_ASCII holds whatever was put in
         raise ProtocolError("the target's answer is not in UTF-8") from None

@@ -1,11 +1,13 @@
 """The two keys of recordings: one signs them, one stands in for the values they must not hold.
 
 Both are made at the first start, in a folder that only the agent's account can read.  Whoever has
-the first can forge recordings; whoever has the second can try values against ``⟦kind:hmac⟧``.
+the first can forge recordings; whoever has the second can try values against ``⟦kind:hmac⟧``, and
+against what the mask style ``hash`` shows.
 """
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +47,11 @@ class RecordingKeys:
     def public(self) -> bytes:
         """The raw 32 bytes with which anybody can verify."""
         return self.signing.public_key().public_bytes_raw()
+
+    @property
+    def hashing(self) -> bytes:
+        """The key of the mask style ``hash``: made from the other, and no way back to it."""
+        return hmac.digest(self.redaction, b"hoop: the mask style hash", "sha256")
 
     @property
     def id(self) -> str:

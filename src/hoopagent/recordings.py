@@ -78,11 +78,13 @@ def find(folder: Path, session: str, started: Time | None = None) -> Path | None
     return None
 
 
-def pieces(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, piece by piece."""
+def pieces(path: Path, begin: int = 0, most: int | None = None) -> Iterator[bytes]:
+    """The bytes of a file, piece by piece; from there on, and at the most so many."""
     with path.open("rb") as file:
-        while piece := file.read(PIECE):
+        file.seek(begin)
+        while piece := file.read(PIECE if most is None else min(PIECE, most)):
             yield piece
+            most = None if most is None else most - len(piece)
 
 
 def lines(path: Path) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
-from hoopagent.bounds import Bounds
+from hoopagent.bounds import Bounds, bind
 from hoopagent.circumstances import roles_of
 from hoopagent.config import Config
 from hoopagent.ledger import Ledger
@@ -54,7 +54,7 @@ class Renewal:
         change at once, and none in the middle of a statement.
         """
         # Many rules with their examples take a while to read, which no session should notice.
-        policy, masking = await asyncio.to_thread(_read, config)
+        policy, masking = await asyncio.to_thread(_read, config, self._bounds.key)
         if masking.declared:
             places = {live.place for live in self._open.values()}
             with contextlib.suppress(TimeoutError):
@@ -74,10 +74,11 @@ class Renewal:
         policy, masking = self._bounds.rules()
         catalog = self._bounds.catalogs.known(*live.place) or live.judge.bound.catalog
         _renew(live, self._config_now(), policy, masking, catalog)
+        self._bounds.tell(live)
 
 
-def _read(config: Config) -> tuple[Policy, Masking]:
-    return Policy.load(config.rules), Masking.load(config.masks)
+def _read(config: Config, key: bytes) -> tuple[Policy, Masking]:
+    return Policy.load(config.rules), Masking.load(config.masks, key)
 
 
 def _renew(
@@ -113,7 +114,7 @@ def _renew(
         return
     live.judge.facts = replace(facts, imposed=imposed)
     live.judge.policy = policy
-    bound = masking.bind(catalog, prepared.principal.groups, pooled=prepared.pooled)
+    bound = bind(masking, catalog, prepared, live.access)
     live.judge.bound = bound
     live.stream.rebind(bound)
     # What was prepared while nobody knew the catalog was read without it.

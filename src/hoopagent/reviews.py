@@ -71,7 +71,7 @@ class Reviews:
         """Each live grant with why it is held and what was done with it, latest end first."""
         now = self.means.clock()
         live = await self.means.store.grants(principal=principal.id, live_at=now)
-        return [await self._evidence(grant) for grant in live]
+        return [await self.evidence(grant) for grant in live]
 
     async def decide(
         self, principal: Principal, id: str, answer: ReviewAnswer, reason: str
@@ -97,7 +97,7 @@ class Reviews:
             answer,
             reason,
             now,
-            json.dumps(await self._evidence(grant), sort_keys=True, ensure_ascii=False),
+            json.dumps(await self.evidence(grant), sort_keys=True, ensure_ascii=False),
         )
         closed: list[str] = []
         if answer is ReviewAnswer.GIVE_BACK:
@@ -122,7 +122,7 @@ class Reviews:
 
     # --- the evidence -----------------------------------------------------------------------------
 
-    async def _evidence(self, grant: Grant) -> View:
+    async def evidence(self, grant: Grant) -> View:
         store = self.means.store
         request = await store.request(grant.request)
         votes = await store.votes(grant.request)

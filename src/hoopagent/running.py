@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 
 import structlog
 import uvicorn
 
 from hoopagent.api.context import Agent
+from hoopagent.api.ends import told
 from hoopagent.api.grants import grants_of
+from hoopagent.api.requests import means_of
 from hoopagent.channels import Channels
 from hoopagent.config_files import seconds
 from hoopagent.doors.local import LocalDoor
 from hoopagent.doors.ssh import SshDoor
 from hoopagent.everywhere import Everywhere
+from hoopagent.glass import remind
 from hoopagent.identity import Identity
 from hoopagent.keys import Keys
 from hoopagent.listening import Listening
@@ -53,6 +59,12 @@ class Stop:
         self.asked.set()
 
 
+class Beside(Protocol):
+    """What runs beside everything else until it is cancelled."""
+
+    async def run(self) -> None: ...
+
+
 @dataclass
 class Running:
     """All parts of one agent."""
@@ -70,6 +82,7 @@ class Running:
     api: uvicorn.Server
     settle: Settle
     reload: Reload
+    beside: Sequence[Beside] = ()
     group: asyncio.TaskGroup = field(init=False, repr=False)
 
     # --- serving ----------------------------------------------------------------------------------
@@ -94,6 +107,7 @@ class Running:
                 self.group.create_task(self.reload.run()),
                 self.group.create_task(sessions.users.watch()),
                 self.group.create_task(self._follow()),
+                *(self.group.create_task(one.run()) for one in self.beside),
             ]
             sweeping = self.group.create_task(self._sweep())
             await self.stop.asked.wait()
@@ -125,6 +139,7 @@ class Running:
             self.stop.asked,
             self.stop.hurry,
         )
+        succession.leaver = partial(told, self.agent)
         try:
             succession.begin(self.group)
             listening.announce()
@@ -149,12 +164,13 @@ class Running:
 
     async def _sweep(self) -> None:
         """What is past its time, in the store and at the door."""
-        grants, clock = grants_of(self.agent), self.place.clock
+        grants, means, clock = grants_of(self.agent), means_of(self.agent), self.place.clock
         while True:
             await asyncio.sleep(1)
             try:
                 clock.at_least(await self.agent.store.highest_time(clock.late()))
                 await grants.sweep(clock.late())
+                await remind(means, clock.late())
                 await self.identity.refusals.write()
             except StoreAway:
                 log.warning("store.away")

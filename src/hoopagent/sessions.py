@@ -46,6 +46,7 @@ from hoopagent.renewing import Renewal
 from hoopagent.room import Room
 from hoopagent.secrets import Secrets
 from hoopagent.store import Store, StoreAway
+from hoopagent.unmasking import Unmasking
 from hoopagent.watch import Watch
 from hoopcore.model import AuditEvent, new_id
 from hoopcore.protocols.postgres.login import fatal
@@ -87,10 +88,13 @@ class Sessions:
         self._secrets = Secrets(config_now, clock.wall)
         self.users = Users(config_now, self._secrets, random)
         catalogs = Catalogs(config_now, clock.wall, self._secrets)
-        self.bounds = Bounds(config_now, catalogs, self._open, self._background)
-        self.watch = Watch(store, clock, self._open, self._background)
+        self.bounds = Bounds(config_now, catalogs, self._open, self._background, keys.hashing)
+        means = Means(store, config_now, clock.late, random)
+        self.watch = Watch(means, clock, self._open, self._background)
+        self.watch.masks_changed = self.bounds.again
+        self.bounds.tell = Unmasking(self._audit, clock.late).tell
         self.ledger = Ledger(store, clock.late, self._grants_in_use)
-        self.holds = Holds(Means(store, config_now, clock.late, random), self._background)
+        self.holds = Holds(means, self._background)
         self.renewal = Renewal(config_now, self._open, self.bounds, self.ledger)
         self.draining = False
         self.emptied = asyncio.Event()  # set while no session is open
@@ -210,6 +214,7 @@ class Sessions:
                 live.end("57P01", "the agent was stopped", EndCause.AGENT_STOPPED)
             if relay.cause is None:
                 login.client.write(login.opened.to_client)
+            self.bounds.tell(live)
             relay.start()
             cause, _ = await relay.ended
         except BaseException:

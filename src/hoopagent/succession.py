@@ -59,6 +59,7 @@ class Succession:
         self._hurry = hurry
         self._offer = Offer(listening.run, self, os.urandom)
         self._group: asyncio.TaskGroup | None = None
+        self.leaver: Callable[[dict[str, Any]], Awaitable[Any]] | None = None
 
     def begin(self, group: asyncio.TaskGroup) -> None:
         """From now on a successor can come.  CannotStart."""
@@ -116,6 +117,8 @@ class Succession:
             case {"do": "sign_in_ended", "sign_in": str(sign_in)}:
                 for ended in list(self._identity.ended):
                     ended(sign_in)
+            case {"do": "leaver"}:
+                return None if self.leaver is None else await self.leaver(asked)
             case _:
                 return await self._everywhere.do(asked)
         return None

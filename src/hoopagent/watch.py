@@ -8,18 +8,32 @@ makes an access longer than what was known when it last answered.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
 import structlog
 
 from hoopagent.background import Background
+from hoopagent.beginning import begin_waiting
 from hoopagent.clock import Clock
+from hoopagent.ending_soon import Seen, last_of, mark_passed, words
 from hoopagent.live import FAILED, Live
 from hoopagent.logs import places
-from hoopagent.store import Standing, Store, StoreAway, Terms
+from hoopagent.means import Means
+from hoopagent.store import AuditQuery, Standing, StoreAway, Terms
 from hoopcore.access import Access, access, holds
-from hoopcore.model import SECOND, SYSTEM, Grant, Principal, Priority, Target, Time, rfc3339
+from hoopcore.model import (
+    SECOND,
+    SYSTEM,
+    Grant,
+    GrantState,
+    Principal,
+    Priority,
+    Target,
+    Time,
+    rfc3339,
+)
 from hoopcore.recording import EndCause
 
 log = structlog.get_logger()
@@ -31,6 +45,7 @@ _MOST_TERMS = 10_000
 _ENDINGS = {
     "revoked": EndCause.GRANT_REVOKED,
     "relinquished": EndCause.GRANT_RELINQUISHED,
+    "suspended": EndCause.GRANT_SUSPENDED,
 }
 
 
@@ -44,23 +59,35 @@ class Opening(NamedTuple):
     changes: int | None  # of the store, as they were before it was asked
 
 
+def _nobody(_: Live) -> None:
+    """Nobody is told."""
+
+
 class Watch:
     """Looks after all open sessions of this agent."""
 
     def __init__(
-        self, store: Store, clock: Clock, open_sessions: dict[str, Live], background: Background
+        self,
+        means: Means,
+        clock: Clock,
+        open_sessions: dict[str, Live],
+        background: Background,
     ) -> None:
-        self._store = store
+        self._means = means
+        self._store = means.store
         self._clock = clock
         self._open = open_sessions
         self._background = background
         self._terms: dict[str, Terms] = {}  # by grant; they never change
+        self.masks_changed: Callable[[Live], None] = _nobody  # other ones are shown in clear
+        self._seen: dict[str, Seen] = {}  # by session: how its end looked last
 
     async def opening(self, principal: str, target: Target) -> Opening | None:
         """What a session may do that opens there now, and as which database role.
 
         Grants of different roles do not add up: a session has one role, that of the grant which
-        began last, and rests on the grants of that role.  StoreAway where nobody can say.
+        began last, and rests on the grants of that role.  StoreAway where nobody can say.  Grants
+        that wait for a connection begin with this one.
         """
         changes = self._store.changes
         now = self._clock.late()
@@ -70,17 +97,38 @@ class Watch:
             return None
         terms = await self._terms_of(standing.grants)
         role = terms[max(live, key=lambda grant: (grant.not_before, grant.id)).id].role
+        mine = [grant for grant in live if terms[grant.id].role == role]
+        if await begin_waiting(self._means, mine, target, now):
+            changes = self._store.changes
+            standing = await self._store.standing(principal, target.name, now, who=True)
         found = await self._access(standing, principal, target, role, now)
-        if found is None:
+        if found is None or standing.principal is None:
             return None
         priorities = frozenset(terms[id].priority for id in found.grants)
         return Opening(standing.principal, found, role, priorities, changes)
 
-    async def access(self, principal: str, target: Target, role: str = "") -> Access | None:
-        """What this principal's grants of that role allow there now; StoreAway."""
+    async def _going_on(self, live: Live) -> Access | None:
+        """What an open session's grants allow now; what waits for a connection has found one."""
+        who, target, role = live.record.principal, live.prepared.target, live.prepared.granted_role
         now = self._clock.late()
-        standing = await self._store.standing(principal, target.name, now)
-        return await self._access(standing, principal, target, role, now)
+        standing = await self._store.standing(who, target.name, now)
+        terms = await self._terms_of(standing.grants)
+        mine = [grant for grant in standing.grants if terms[grant.id].role == role]
+        if await begin_waiting(self._means, mine, target, now):
+            standing = await self._store.standing(who, target.name, now)
+        found = await self._access(standing, who, target, role, now)
+        if found is not None:
+            self._warn(live, standing.grants, found, now)
+        return found
+
+    def _warn(self, live: Live, grants: list[Grant], found: Access, now: Time) -> None:
+        """Tells the client of an end that comes near."""
+        seen = Seen(found.until, found.until - now)
+        before, self._seen[live.record.id] = self._seen.get(live.record.id), seen
+        if mark_passed(before, seen) is not None:
+            target = live.prepared.target
+            last = last_of(grants, found, target)
+            live.say_soon(*words(target.name, seen.until, seen.left, last))
 
     async def _access(
         self, standing: Standing, principal: str, target: Target, role: str, now: Time
@@ -130,6 +178,7 @@ class Watch:
 
     async def look(self) -> None:
         """One look at all sessions, for as long as the store answers."""
+        self._seen = {id: seen for id, seen in self._seen.items() if id in self._open}
         for live in list(self._open.values()):
             if not await self.look_again(live):
                 return
@@ -148,9 +197,7 @@ class Watch:
         answered = True
         found: Access | None
         try:
-            found = await self.access(
-                live.record.principal, live.prepared.target, live.prepared.granted_role
-            )
+            found = await self._going_on(live)
         except StoreAway:
             # It goes on to the end it already knows, and not beyond.
             found = previous if self._clock.late() < previous.again else None
@@ -159,8 +206,11 @@ class Watch:
             await self._end_bereft(live, previous)
         else:
             live.access = found
-            if found.scope != live.judge.facts.scope:
-                live.judge.facts = replace(live.judge.facts, scope=found.scope)
+            if (found.scope.unmasks, found.masked) != (previous.scope.unmasks, previous.masked):
+                self.masks_changed(live)
+            facts = live.judge.facts
+            if (found.scope, found.rows) != (facts.scope, facts.rows):
+                live.judge.facts = replace(facts, scope=found.scope, rows=found.rows)
         return answered
 
     async def _end_bereft(self, live: Live, previous: Access) -> None:
@@ -170,15 +220,28 @@ class Watch:
         live.end("57P01", text, cause, by, why)
 
     async def _why_ended(self, live: Live, previous: Access) -> tuple[EndCause, str, str]:
-        """Which of the three ways it was, and whose doing."""
+        """Which way it was, and whose doing."""
         now = self._clock.late()
         try:
-            if await self._store.identity_until(live.record.principal) <= now:
-                return EndCause.IDENTITY_ENDED, SYSTEM, "the sign-in has ended; hoop login"
             for id in previous.grants:
                 grant = await self._store.grant(id)
-                if grant is not None and grant.state.value in _ENDINGS and grant.ended_by != SYSTEM:
-                    return _ENDINGS[grant.state.value], grant.ended_by, grant.ended_why
+                if grant is None or grant.state.value not in _ENDINGS:
+                    continue
+                by, why = grant.ended_by, grant.ended_why
+                if grant.state is GrantState.SUSPENDED:
+                    by, why = await self._why_suspended(id)
+                return _ENDINGS[grant.state.value], by, why
+            if await self._store.identity_until(live.record.principal) <= now:
+                return EndCause.IDENTITY_ENDED, SYSTEM, "the sign-in has ended; hoop login"
         except StoreAway:
             pass
         return EndCause.GRANT_ENDED, SYSTEM, f"the grant ended at {rfc3339(previous.until)}"
+
+    async def _why_suspended(self, grant: str) -> tuple[str, str]:
+        """By whom, and why, as the audit has it: a grant that may go on has no end to tell of."""
+        query = AuditQuery(about=[grant], action="grant.suspended", newest=True)
+        rows = await self._store.audit_rows(query, 1)
+        if not rows:
+            return SYSTEM, "it is suspended"
+        event = rows[0].event
+        return event.actor, f"it is suspended: {event.detail.get('reason', '')}"

@@ -59,6 +59,9 @@ def request_card(request: Any, now: datetime) -> Iterator[tuple[str, object]]:
     else:
         yield "scope", scope(request["scope"])
         yield "for", spell(request["duration"])
+        yield "from", when(request["starts"], now) if request.get("starts") else ""
+        yield "extends", request.get("extends")
+        yield "limits", request.get("limits")
     yield "reason", request["reason"]
     yield "task", request.get("task")
     yield "ticket", request.get("ticket")
@@ -67,9 +70,15 @@ def request_card(request: Any, now: datetime) -> Iterator[tuple[str, object]]:
     if is_pending:
         yield "lapses", when(request["expires"], now)
         yield "needs", needs(request)
+        for need in request.get("needs") or ():
+            yield "of these", f"{need['votes']} of {whose(need)}"
+        for one in request.get("later") or ():
+            yield "later", f"from {when(one['at'], now)} on also {whose(one)}"
     for vote in request.get("votes") or ():
         yield "vote", _vote(vote, now)
     yield "rule", request.get("rule")
+    if request.get("auto"):
+        yield "granted by", f"{request['auto']}: {request['because']}"
     yield "grant", grant_of(request)
 
 
@@ -94,10 +103,16 @@ def needs(request: Any) -> str:
     """Whose votes a pending request waits for: ``1 more vote from dba or oncall``."""
     given = sum(1 for vote in request.get("votes") or () if vote["answer"] == "approve")
     missing = max(int(request.get("votes_needed") or 0) - given, 0)
+    missing = int(request.get("votes_missing", missing))
     more = "more " if given else ""
     votes = f"{missing} {more}{'vote' if missing == 1 else 'votes'}"
-    groups = " or ".join(map(str, request.get("approvers") or ()))
+    groups = whose(request)
     return f"{votes} from {groups}" if groups else votes
+
+
+def whose(voters: Any) -> str:
+    """Groups and people, as the agent names those who may vote."""
+    return " or ".join(map(str, [*(voters.get("approvers") or ()), *(voters.get("people") or ())]))
 
 
 def voter(vote: Any) -> str:
@@ -107,8 +122,27 @@ def voter(vote: Any) -> str:
 
 
 def _vote(vote: Any, now: datetime) -> str:
-    shorter = f", for {spell(vote['duration'])}" if vote.get("duration") else ""
-    return f"{voter(vote)}: {vote['answer']}{shorter}, {when(vote['at'], now)}: {vote['reason']}"
+    less = f", for {spell(vote['duration'])}" if vote.get("duration") else ""
+    less += f", only {vote['scope']}" if vote.get("scope") else ""
+    less += f", from {when(vote['starts'], now)}" if vote.get("starts") else ""
+    return f"{voter(vote)}: {vote['answer']}{less}, {when(vote['at'], now)}: {vote['reason']}"
+
+
+def shown_card(shown: Any, now: datetime) -> Iterator[tuple[str, object]]:
+    """What somebody who decides is told beside the request."""
+    risk, contains = shown["risk"], shown["contains"]
+    yield "risk", f"{risk['level']}: {'; '.join(risk['why'])}" if risk["why"] else risk["level"]
+    yield "masked", ", ".join(contains["masked"])
+    yield "in clear", ", ".join(contains["in_clear"])
+    for number, one in enumerate(shown["history"]):
+        used = f"{one['sessions']} sessions, {one['statements']} statements"
+        told = used if one["sessions"] else "not used"
+        yield (
+            "" if number else "before",
+            f"{one['grant']}, {one['state']}, {when(one['until'], now)}: {told}",
+        )
+    if not shown["history"]:
+        yield "before", "nothing: it is their first access there"
 
 
 def grant_row(grant: Any, now: datetime, everyone: bool, ended: bool) -> tuple[object, ...]:
@@ -118,7 +152,7 @@ def grant_row(grant: Any, now: datetime, everyone: bool, ended: bool) -> tuple[o
         called(grant["principal"]) if everyone else "",
         grant["target"],
         grant["state"] if ended else "",
-        when(grant.get("ended_at") or grant["not_after"], now),
+        _ends(grant, now),
         scope(grant["scope"]),
         grant["reason"],
     )
@@ -135,8 +169,18 @@ def grant_card(grant: Any, now: datetime) -> Iterator[tuple[str, object]]:
         yield "ended", when(grant["ended_at"], now)
         yield "why", grant.get("ended_why")
     else:
-        yield "ends", when(grant["not_after"], now)
+        yield "begins", when(grant["not_before"], now) if grant["state"] == "scheduled" else ""
+        yield "ends", _ends(grant, now)
+        yield "limits", grant.get("limits")
     yield "closed", ", ".join(grant.get("closed") or ())
+
+
+def _ends(grant: Any, now: datetime) -> str:
+    """When it ended, ends, or how long it lasts once somebody connects."""
+    ends = when(grant.get("ended_at") or grant["not_after"], now)
+    if grant.get("waits_for_connection") and not grant.get("ended_at"):
+        return f"{spell(grant['lasts'])} from the first connection, by {ends}"
+    return ends
 
 
 _THEN = {"end": "then the session ends", "hold": "then statements wait for approval", "warn": ""}

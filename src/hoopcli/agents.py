@@ -7,7 +7,7 @@ asked to say which.  An agent that does not answer is named on stderr and hides 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -66,13 +66,17 @@ class Agents(Client):
             self._homes[made["id"]] = at
         return made
 
+    def events(self, path: str) -> Iterator[Any]:
+        noun, *rest = _parts(path)
+        return self._home(noun, rest).events(path)
+
     def delete(self, path: str) -> Any:
         noun, *rest = _parts(path)
         return self._home(noun, rest).delete(path)
 
-    def raw(self, path: str) -> bytes:
+    def raw(self, path: str, **params: object) -> bytes:
         noun, *rest = _parts(path)
-        return self._home(noun, rest).raw(path)
+        return self._home(noun, rest).raw(path, **params)
 
     def at_target(self, target: str) -> str:
         """The agent that has the target; Failure where none has it, or more than one."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -109,9 +110,31 @@ class Client:
     def delete(self, path: str) -> Any:
         return _value(self._send("DELETE", path), path)
 
-    def raw(self, path: str) -> bytes:
+    def raw(self, path: str, **params: object) -> bytes:
         """The bytes of an answer that is not JSON."""
-        return self._send("GET", path, largest=LARGEST_RAW).body
+        return self._send("GET", path, params=params, largest=LARGEST_RAW).body
+
+    def events(self, path: str) -> Iterator[Any]:
+        """What the agent tells as it happens: JSON values, and None about once a second.
+
+        It ends when the agent has no more to tell; AgentUnreachable where it was cut off, or the
+        agent has no such stream.
+        """
+        from hoopcli import speaking
+
+        said = f"the agent at {self._where()} has stopped telling"
+        waiting = b""
+        try:
+            for piece in self._open().follow(path, self._headers()):
+                waiting += piece
+                if len(waiting) > LARGEST:
+                    raise AgentUnreachable(said)
+                *whole, waiting = waiting.split(b"\n\n")
+                yield from filter(None, map(_told, whole))
+                if not piece:
+                    yield None
+        except (OSError, speaking.Broken) as error:
+            raise AgentUnreachable(said) from error
 
     def _send(
         self,
@@ -193,6 +216,15 @@ class Client:
 def path(*parts: str) -> str:
     """A path of the API out of parts, each quoted: what a person typed stays one part."""
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _told(event: bytes) -> Any:
+    """The value of a server-sent event; None where it has none."""
+    lines = [line[5:] for line in event.split(b"\n") if line.startswith(b"data:")]
+    try:
+        return json.loads(b"\n".join(lines)) if lines else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def _check_version(answer: Answer) -> None:

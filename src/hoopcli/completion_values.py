@@ -105,6 +105,22 @@ def kinds(incomplete: str) -> Offers:
     return _matching([(word, "") for word in Kind], incomplete)
 
 
+def actions(incomplete: str) -> Offers:
+    """What most often is looked for in the audit."""
+    words = (
+        "request",
+        "vote",
+        "grant",
+        "sign-in",
+        "session",
+        "recording",
+        "mask",
+        "policy",
+        "audit",
+    )
+    return _matching([(word, "") for word in words], incomplete)
+
+
 def request_states(incomplete: str) -> Offers:
     from hoopcore.model import RequestState
 

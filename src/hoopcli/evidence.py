@@ -59,13 +59,18 @@ def state_of(found: Evidence, report: Report) -> str:
 
 def warn(found: Evidence, report: Report, session: str) -> None:
     """Of a recording that does not verify it is said that it is no evidence."""
-    if found.runs and report.state == "unfinished":
+    tell(report, session, runs=found.runs, has_key=found.key is not None)
+
+
+def tell(report: Report, session: str, *, runs: bool, has_key: bool) -> None:
+    """The same of what verifying found."""
+    if runs and report.state == "unfinished":
         say("The session runs: this is what it has recorded so far.")
     elif not report.ok:
         where = f"line {report.bad}: " if report.bad else ""
         say(f"This recording does not verify ({where}{clean(report.why)}).")
         say(f"See:  hoop verify {clean(session)}")
-    elif found.key is None:
+    elif not has_key:
         say("Its signatures were not verified; --key FILE gives the agent's key.")
 
 
@@ -74,11 +79,24 @@ def is_file(text: str) -> bool:
     return "/" in text or "." in text
 
 
+def is_archive(text: str) -> bool:
+    """Whether it is the file of an archive (``hoop evidence``); Failure where it cannot be read."""
+    from hoopcli import archives
+
+    if not is_file(text):
+        return False
+    try:
+        with Path(text).open("rb") as file:
+            return archives.is_archive(file.read(4))
+    except OSError as problem:
+        raise Failure(f"cannot read {clean(text)}: {problem.strerror}") from problem
+
+
 def gather(text: str, key_file: Path | None = None) -> Evidence:
     """The recording of a session, by its id or in a file."""
     key = None if key_file is None else read_key(key_file)
     if is_file(text):
-        return Evidence(_read(Path(text)), key)
+        return Evidence(read_file(Path(text)), key)
     from hoopcli.client import connected, path
 
     id_of("session", text, "hoop sessions")
@@ -91,7 +109,8 @@ def gather(text: str, key_file: Path | None = None) -> Evidence:
     return Evidence(data, key, session)
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """All of it; Failure where it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as problem:
@@ -100,7 +119,7 @@ def _read(path: Path) -> bytes:
 
 def read_key(path: Path) -> bytes:
     """A public Ed25519 key: 32 bytes in base64 or hex, or PEM."""
-    text = _read(path).strip()
+    text = read_file(path).strip()
     if text.startswith(b"-----BEGIN"):
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
         from cryptography.hazmat.primitives.serialization import load_pem_public_key

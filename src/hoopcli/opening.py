@@ -9,16 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from hoopcli import about_grants
 from hoopcli.client import Client, path
 from hoopcli.errors import AgentUnreachable, ApiError, Exit, Failure, fail, say
-from hoopcli.view import clean
+from hoopcli.view import clean, moment, span
 
 if TYPE_CHECKING:
     from hoopcli.tunnels.calls import Held
+
+
+MARKS = (120, 600)
+"""Seconds before the end of an access at which somebody is told; the agent tells psql then too."""
 
 
 @dataclass(slots=True)
@@ -28,17 +33,18 @@ class Opened:
     client: Client
     endpoint: dict[str, Any]  # host, port, user, password, database, target, not_after …
     held: Held | None = None  # by the tunnels' process
+    warned: tuple[str, int] = ("", 0)  # of which end, and how many seconds before it
 
     def keep(self) -> None:
         """A sign of life.  Failure with code 4 once the access has ended."""
         target = str(self.endpoint["target"])
         try:
             if self.held is None:
-                self.client.post(f"{self._path()}/keep")
+                self._warn(self.client.post(f"{self._path()}/keep"))
                 return
             if self.held.lost():
                 raise AgentUnreachable("the tunnels' process has ended", "See:  hoop tunnels")
-            self.client.post("/v1/endpoints", {"target": target, "via": "ssh"})
+            self._warn(self.client.post("/v1/endpoints", {"target": target, "via": "ssh"}))
         except ApiError as error:
             if error.status not in (403, 404):
                 raise
@@ -51,6 +57,23 @@ class Opened:
             if self.held is None or self.held.lost():
                 raise
             # The way is being made again; a client that comes meanwhile waits for it.
+
+    def _warn(self, told: Any) -> None:
+        """Says on stderr, ten and two minutes before the access ends, what to type."""
+        ends = told.get("not_after") if isinstance(told, dict) else None
+        if not ends:
+            return
+        left = (moment(ends) - datetime.now(UTC)).total_seconds()
+        mark = next((mark for mark in MARKS if left <= mark), None)
+        if mark is None or self.warned == (ends, mark):
+            return
+        self.warned = (ends, mark)
+        target, grant = clean(self.endpoint["target"]), told.get("grant")
+        say(f"Your access to {target} ends in {span(max(left, 0))}.")
+        if grant:
+            say(f'  Extend it:  hoop extend {clean(grant)} --for 1h --reason "…"')
+        else:
+            say("  Your sign-in runs out:  hoop login")
 
     def close(self) -> None:
         """Where that fails nothing is lost: nobody keeps it any more."""

@@ -85,6 +85,28 @@ def seconds(option: str, text: str) -> int:
         usage(f"{option}: {error}")
 
 
+def moment(option: str, text: str) -> str:
+    """The time given with an option, for the agent; a usage error where it is none."""
+    from datetime import datetime
+
+    from hoopcli import moments
+
+    try:
+        return moments.parse(text, datetime.now().astimezone()).isoformat()
+    except ValueError as error:
+        usage(f"{option}: {error}")
+
+
+def scope_text(text: str) -> str:
+    """The scope given with --scope, in its canonical form; a usage error where it is none."""
+    from hoopcore.model import Scope
+
+    try:
+        return str(Scope.parse(text))
+    except ValueError as error:
+        usage(f"--scope: {error}", "Write it like  orders:read  or  public.*:read+update")
+
+
 def choice(option: str, text: str, words: type[StrEnum]) -> str:
     """The word given with an option; a usage error that lists the words where it is none."""
     if text not in list(words):

@@ -54,6 +54,7 @@ def _about_statement(one: dict[str, Any]) -> list[tuple[str, object]]:
         ("ddl", ", ".join(one["ddl"])),
         ("relations", ", ".join(one["relations"])),
         ("columns", ", ".join(column for column in columns if column != "*")),
+        ("rows hang on", ", ".join(one["filters"])),
         ("functions", ", ".join(one["functions"])),
         ("missing", " and ".join(missing)),
         ("may reach", more),

@@ -3,7 +3,7 @@
 Every text in a recording was chosen by whoever used the session, so each line of it passes
 ``clean``: what a terminal would obey becomes visible instead.
 
-Order of the file: words for what was recorded, the timeline and its pace, the script, JSON.
+Order of the file: the timeline and its pace, the script, JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ from hoopcore.recording import (
     Other,
     Policy,
     Said,
+    Unmasked,
 )
+from hoopcore.recording.words import Prepared, clock, outcome, parameters, size, took, totals
+
+__all__ = ["Prepared", "clock", "outcome", "parameters", "size", "took", "totals"]
 
 # Pauses are shortened to this, and the timeline says how long they were.
 LONGEST_PAUSE = 2.0
@@ -35,8 +39,6 @@ _MARK = 14
 _INDENT = 9 + 2 + _MARK + 1
 # Of a long statement the timeline shows so many lines; the script shows all.
 _MOST_LINES = 40
-# Texts of prepared statements that are kept for their runs.
-_MOST_PREPARED = 10_000
 
 
 class Shown(NamedTuple):
@@ -63,81 +65,6 @@ class Paint:
 
     def quiet(self, text: str) -> str:
         return self._paint("2", text)
-
-
-class Prepared:
-    """The texts of prepared statements, by the ``seq`` that prepared them."""
-
-    def __init__(self) -> None:
-        self._texts: dict[int, str] = {}
-
-    def text(self, said: Said) -> str:
-        """What a statement says: a run says what was prepared."""
-        if said.kind == "call":
-            return said.text or "a call of a function by its number"
-        if said.kind != "run":
-            if said.prepared and len(self._texts) < _MOST_PREPARED:
-                self._texts[said.seq] = said.text
-            return said.text
-        return self._texts.get(said.origin, f"(prepared as statement {said.origin})")
-
-
-def parameters(said: Said) -> str:
-    """``$1 = …, $2 = NULL``; empty where there are none."""
-    return ", ".join(
-        f"${i} = {'NULL' if value is None else value}" for i, value in enumerate(said.parameters, 1)
-    )
-
-
-def outcome(finished: Finished) -> str:
-    """What became of a statement, in one line."""
-    parts = [f"failed with SQLSTATE {finished.error}" if finished.error else finished.tag or "done"]
-    if finished.rows:
-        rows = "1 row" if finished.rows == 1 else f"{finished.rows:,} rows"
-        parts.append(f"{rows}, {size(finished.bytes)}" if finished.bytes else rows)
-    if finished.masked:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(finished.masked.items()))
-        parts.append(f"masked: {kinds}")
-    if finished.took:
-        parts.append(took(finished.took))
-    return " · ".join(parts)
-
-
-def took(microseconds: int) -> str:
-    if microseconds < 1_000_000:
-        return f"{microseconds / 1000:.1f} ms"
-    return f"{microseconds / 1e6:.1f} s" if microseconds < 90e6 else view.span(microseconds / 1e6)
-
-
-def size(count: int) -> str:
-    for unit, bound in (("B", 1 << 10), ("KiB", 1 << 20), ("MiB", 1 << 30)):
-        if count < bound:
-            return f"{count * 1024 // bound} {unit}"
-    return f"{count / (1 << 30):.1f} GiB"
-
-
-def clock(microseconds: int) -> str:
-    """Since the session began, in nine columns: ``0:04.123``, ``1:02:03.4``, ``12:02:03``."""
-    seconds, rest = divmod(max(microseconds, 0) // 1000, 1000)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    if not hours:
-        return f"{minutes}:{seconds:02}.{rest:03}"
-    tenth = f".{rest // 100}" if hours < 10 else ""
-    return f"{hours}:{minutes:02}:{seconds:02}{tenth}"
-
-
-def totals(end: End) -> str:
-    told = end.totals
-    parts = [f"{told.statements:,} {'statement' if told.statements == 1 else 'statements'}"]
-    for count, what in (
-        (told.refused, "refused"),
-        (told.rows, "rows"),
-        (told.masked, "values masked"),
-    ):
-        if count:
-            parts.append(f"{count:,} {what}")
-    return ", ".join(parts)
 
 
 # --- the timeline ---------------------------------------------------------------------------------
@@ -181,6 +108,10 @@ class Timeline:
             case Policy():
                 text = f"from here on policy version {event.version[:12]} is in force"
                 return self._row(event, "hoop", text, self._paint.quiet)
+            case Unmasked():
+                columns = ", ".join(event.columns)
+                text = f"shown in clear: {columns}" if columns else "every mask is on again"
+                return self._row(event, "hoop", text, self._paint.bad)
             case Fatal():
                 text = f"the target ended the connection with SQLSTATE {event.code}"
                 return self._row(event, "target", text, self._paint.bad)
@@ -264,19 +195,29 @@ def header(told: Header, width: int) -> list[str]:
     return [*view.card(pairs, width).split("\n"), ""]
 
 
-def paced(timeline: Timeline, events: Iterable[Known], speed: float) -> Iterator[str | float]:
-    """Lines, and between them the seconds to wait; ``speed`` 0 waits for nothing."""
+def upto(events: Iterable[Known], last: int | None) -> Iterator[Known]:
+    """The events, without statements numbered higher and what became of these."""
+    return (event for event in events if last is None or getattr(event, "seq", 0) <= last)
+
+
+def paced(
+    timeline: Timeline, events: Iterable[Known], speed: float, longest: float = LONGEST_PAUSE
+) -> Iterator[str | float]:
+    """Lines, and between them the seconds to wait; ``speed`` 0 waits for nothing.
+
+    Pauses are shortened to ``longest``, which the speed divides as it does all time.
+    """
     before: float | None = None
     for event in events:
         shown = timeline.show(event)
         if shown is None:
             continue
-        pause = 0.0 if before is None or not speed else (shown.at - before) / speed
-        if pause > LONGEST_PAUSE:
-            yield timeline.pause(shown.at - (before or 0.0))
-            pause = LONGEST_PAUSE
+        pause = 0.0 if before is None or not speed else shown.at - before
+        if pause > longest:
+            yield timeline.pause(pause)
+            pause = longest
         if pause > 0:
-            yield pause
+            yield pause / speed
         yield from shown.lines
         before = shown.at
 

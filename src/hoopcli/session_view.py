@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from hoopcli import view
-from hoopcli.replay_view import size, took
 from hoopcore.model import rfc3339
-from hoopcore.recording import Copied, End, Finished, Header, Known, Said, Totals
+from hoopcore.recording import Copied, End, Finished, Header, Known, Said, Totals, Unmasked
+from hoopcore.recording.words import size, took
 
 UNTOLD = "?"
 """The column of values that no column is told of: of rows without a description, or of a recording
@@ -26,6 +26,7 @@ def summed(events: Iterable[Known]) -> dict[str, Any]:
     totals, held, copied, failed, last = Totals(), 0, {"client": 0, "target": 0}, 0, 0
     found: dict[str, Any] = _opened(Header(session="", principal="", target=""))
     masked: dict[tuple[str, str], int] = {}
+    in_clear: set[str] = set()
     for event in events:
         totals.count(event)
         last = event.t
@@ -39,6 +40,8 @@ def summed(events: Iterable[Known]) -> dict[str, Any]:
                 _add(masked, event)
             case Copied():
                 copied[event.to] = copied.get(event.to, 0) + event.bytes
+            case Unmasked():
+                in_clear.update(event.columns)
             case End():
                 found |= {"ended": rfc3339(event.at), "end_cause": event.cause, "why": event.why}
     return found | {
@@ -52,6 +55,7 @@ def summed(events: Iterable[Known]) -> dict[str, Any]:
         "copied_out": copied["client"],
         "copied_in": copied["target"],
         "masked": totals.masked,
+        "in_clear": sorted(in_clear),
         "masked_columns": [
             {"column": column, "kind": kind, "count": count}
             for (column, kind), count in sorted(masked.items())
@@ -107,6 +111,7 @@ def pairs(told: Any, now: datetime) -> Iterator[tuple[str, object]]:
     yield "gave", f"{_count(told['rows'], 'row')}, {size(told['bytes'])}" if told["rows"] else ""
     yield "copied", _copied(told)
     yield "masked", _count(told["masked"], "value") if told["masked"] else "nothing"
+    yield "in clear", ", ".join(told["in_clear"])
     yield "recording", told["recording"]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -84,6 +84,25 @@ class Conversation:
             if not again:
                 raise
             return self._asked(method, target, headers, body, largest)
+
+    def follow(self, target: str, headers: Mapping[str, str]) -> Iterator[bytes]:
+        """The body of an answer that comes piece by piece, on a connection of its own.
+
+        Nothing, once a second, while nothing comes.  Broken where the answer is no 200, and where
+        the other side says nothing at all for too long.
+        """
+        import h11
+
+        connection, http = self._connected(self._timeout), h11.Connection(h11.CLIENT)
+        with connection:
+            lines = [("Host", "agent"), ("Accept", "text/event-stream"), *headers.items()]
+            asked = http.send(h11.Request(method="GET", target=target, headers=lines)) or b""
+            connection.sendall(asked + (http.send(h11.EndOfMessage()) or b""))
+            connection.settimeout(1.0)
+            try:
+                yield from _pieces(connection, http)
+            except h11.RemoteProtocolError as problem:
+                raise Broken(str(problem) or "it closed the connection") from problem
 
     def _asked(
         self,
@@ -180,3 +199,29 @@ class Conversation:
                 return probe.recv(1) != b""
         except OSError:
             return False
+
+
+# Seconds.  Who streams says something every quarter of a minute.
+_SILENCE = 45
+
+
+def _pieces(connection: socket.socket, http: h11.Connection) -> Iterator[bytes]:
+    import h11
+
+    silent = 0
+    while not isinstance(event := http.next_event(), h11.EndOfMessage):
+        if event is h11.NEED_DATA:
+            try:
+                http.receive_data(connection.recv(_READ))
+                silent = 0
+            except TimeoutError:
+                silent += 1
+                if silent >= _SILENCE:
+                    raise Broken("it says nothing") from None
+                yield b""
+        elif isinstance(event, h11.Response) and event.status_code != 200:
+            raise Broken(f"it answered {event.status_code}")
+        elif isinstance(event, h11.Data):
+            yield bytes(event.data)
+        elif event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
+            raise Broken("it closed the connection")

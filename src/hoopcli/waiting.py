@@ -1,25 +1,30 @@
-"""Waiting for people: a request is polled until somebody has decided, with a line of progress.
+"""Waiting for people: the agent tells when a request is decided, and meanwhile there is a clock.
 
-The request is the agent's; who stops waiting leaves it standing, and is told so.
+The request is the agent's; who stops waiting leaves it standing, and is told so.  An agent that
+is restarted meanwhile is waited for too, and one that cannot tell is asked now and then.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from hoopcli import about, durations
 from hoopcli.client import Client, path
-from hoopcli.errors import Exit, Failure, say
+from hoopcli.errors import AgentUnreachable, Exit, Failure, say
 from hoopcli.screen import Progress
 from hoopcli.view import clean
 
 # Undecided, or decided and on its way to a grant.
 _OPEN = ("pending", "approved")
 
-# Seconds between two looks: soon for a colleague who sits beside you, seldom for one at lunch.
+# Seconds between two looks where the agent does not tell.
 _PAUSES = (0.5, 0.5, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
 _LONGEST_PAUSE = 3.0
+
+# Seconds without an agent, after which somebody should know of it.
+_ABSENT = 120
 
 
 def until_decided(client: Client, request: Any, timeout: int | None = None) -> Any:
@@ -30,16 +35,15 @@ def until_decided(client: Client, request: Any, timeout: int | None = None) -> A
     """
     started = time.monotonic()
     progress = Progress()
-    pauses = iter(_PAUSES)
     try:
-        while request["state"] in _OPEN:
+        for told in _following(client, request, timeout):
+            request = told or request
+            if request["state"] not in _OPEN:
+                break
             waited = time.monotonic() - started
             if timeout is not None and waited >= timeout:
                 raise _not_in_time(request, timeout)
             progress.show(_waiting(request), f"{durations.show(int(waited))}, Ctrl-C stops waiting")
-            left = _LONGEST_PAUSE if timeout is None else max(timeout - waited, 0)
-            time.sleep(min(next(pauses, _LONGEST_PAUSE), left))
-            request = client.get(path("requests", request["id"]))
     except KeyboardInterrupt:
         progress.leave()
         say(f"The request stands:  hoop requests {request['id']}")
@@ -47,6 +51,30 @@ def until_decided(client: Client, request: Any, timeout: int | None = None) -> A
     finally:
         progress.end()
     return granted(request)
+
+
+def _following(client: Client, request: Any, timeout: int | None) -> Iterator[Any]:
+    """The request whenever it is told, and None about once a second; it never ends by itself."""
+    where, absent = path("requests", request["id"]), 0.0
+    pauses = iter(_PAUSES)
+    yield request
+    while True:
+        try:
+            for told in client.events(f"{where}/events"):
+                absent = 0.0
+                yield told
+        except AgentUnreachable:
+            pass  # asked below, and that says what is wrong
+        pause = next(pauses, _LONGEST_PAUSE)
+        try:
+            yield client.get(where)
+            absent = 0.0
+        except AgentUnreachable:
+            absent += pause
+            if absent >= min(_ABSENT, timeout or _ABSENT):
+                raise
+            yield None
+        time.sleep(pause)
 
 
 def granted(request: Any) -> Any:

@@ -10,20 +10,29 @@ What the catalog does not know as an ordinary table is never taken for harmless.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, NamedTuple
+from typing import Final
 
+from hoopcore.declared import Declared, declared_on, stricter, without
 from hoopcore.detectors import Sweep
+from hoopcore.forms import fitting, forms_of
+from hoopcore.mask_refusals import HINTS, REASONS, refused
+from hoopcore.masked_filters import may_filter
 from hoopcore.masks_file import Mask, MaskError, read_masks
+from hoopcore.model import Atom
+from hoopcore.plans import Column, Plan, strictest
 from hoopcore.sql.catalog import Catalog, Table
+from hoopcore.sql.copied import possible
+from hoopcore.sql.lineage import Base, Lineage, Output, lineage, runs_own
+from hoopcore.sql.lineage_values import NOWHERE
 from hoopcore.sql.spelling import spelled
-from hoopcore.sql.system import is_harmless
-from hoopcore.statement import Effect, Reading, Relation, Statement, Touch
+from hoopcore.sql.system import is_harmless, is_harmless_column
+from hoopcore.statement import FENCING, CopyOut, Effect, Reading, Relation, Statement, Touch
 from hoopcore.styles import Style
-from hoopcore.watches import Watch, is_text, watch
+from hoopcore.watches import Watch, watch
 
-__all__ = ["Bound", "Column", "Mask", "MaskError", "Masking", "Plan"]
+__all__ = ["HINTS", "Bound", "Column", "Declared", "Mask", "MaskError", "Masking", "Plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +40,18 @@ class Masking:
     """masks.toml, read.  ``bind`` joins it to a catalog and a principal."""
 
     masks: tuple[Mask, ...] = ()
-    detectors: tuple[str, ...] = ()
+    detectors: tuple[str, ...] = ()  # the names of the kinds
+    sweep: Sweep | None = field(default=None, repr=False, compare=False)  # that looks for them
+    key: bytes = field(default=b"", repr=False, compare=False)  # of the style hash
     _bound: list[Bound] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
-    def load(cls, text: str) -> Masking:
-        """From the text of masks.toml; MaskError says which line is wrong and what is known."""
-        return cls(*read_masks(text))
+    def load(cls, text: str, key: bytes = b"") -> Masking:
+        """From the text of masks.toml; MaskError says which line is wrong and what is known.
+
+        ``key`` is that of hashes; without one, a column of this style is NULL.
+        """
+        return cls(*read_masks(text), key)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -50,21 +64,29 @@ class Masking:
         return bool(self.masks)
 
     def bind(
-        self, catalog: Catalog | None, groups: Iterable[str] = (), *, pooled: bool = False
+        self,
+        catalog: Catalog | None,
+        groups: Iterable[str] = (),
+        *,
+        pooled: bool = False,
+        unmasks: frozenset[Atom] = frozenset(),
     ) -> Bound:
         """These masks for a principal in these groups, on this catalog.
 
         None for a catalog that could not be read: while masks are declared, everything is
         covered then.  ``pooled``: other clients' temporary tables and search_path may be in force,
-        so only a name with its schema is known.
+        so only a name with its schema is known.  ``unmasks`` of a grant's scope take masks off
+        columns, and keep detectors from looking at them.
         """
         mine = frozenset(groups)
         masks = tuple(mask for mask in self.masks if not mask.exempt & mine)
         for kept in self._bound:
-            if (kept.catalog, kept.masks, kept.pooled) == (catalog, masks, pooled):
+            if (kept.catalog, kept.masks, kept.pooled, kept.unmasks) == (
+                catalog, masks, pooled, unmasks
+            ):  # fmt: skip
                 return kept
-        declared = _declared(catalog, masks)
-        bound = Bound(catalog, masks, Sweep.of(self.detectors), declared, pooled)
+        declared, clear = without(declared_on(catalog, masks), catalog, unmasks)
+        bound = Bound(catalog, masks, self.sweep, declared, pooled, self.key, unmasks, clear)
         # A few: a new catalog comes with each change of the schema, and the old one is not
         # asked for again.
         self._bound[8:] = []
@@ -72,124 +94,21 @@ class Masking:
         return bound
 
 
-# --- declared masks on a catalog ------------------------------------------------------------------
-
-Declared = Mapping[int, Mapping[int, Style]]  # table oid → attnum → style
-
-
-def _stricter(one: Style | None, other: Style) -> Style:
-    """The style that hides what either hides, so that the order of the file does not matter."""
-    if one is None or one is other:
-        return other
-    return Style.NULL if Style.NULL in (one, other) else Style.FULL
+def _is_foretold(column: Column, output: Output) -> bool:
+    """Whether what the target tells of a column is what lineage says it may tell."""
+    return not column.table or (column.table, column.attnum) in output.origins
 
 
-def _declared(catalog: Catalog | None, masks: Sequence[Mask]) -> Declared:
-    """Which columns of which ordinary tables are masked.
-
-    A row of a child is read through its parents too, and an UPDATE of a partition key moves rows
-    between siblings: so a mask goes along pg_inherits both ways, as far as there are columns of
-    that name.  What is computed from a masked column (GENERATED) is NULL.
-    """
-    styles: dict[int, dict[int, Style]] = {}
-    if catalog is None:
-        return styles
-    for mask in masks:
-        for name in catalog.column_names():
-            if not mask.name.fullmatch(name):
-                continue
-            named = [t for t in catalog.with_column(name) if _is_on(mask, t)]
-            for table in _family(catalog, named, name):
-                attnum = next(number for number, column, _ in table.columns if column == name)
-                of_table = styles.setdefault(table.oid, {})
-                of_table[attnum] = _stricter(of_table.get(attnum), mask.style)
-    for oid, of_table in styles.items():
-        owner = catalog.table(oid)
-        _spread(of_table, owner.derived if owner else ())
-    return styles
-
-
-def _is_on(mask: Mask, table: Table) -> bool:
-    # A pattern such as *.*.name is meant for the user's tables, not for PostgreSQL's own.
-    named = mask.schema.fullmatch(table.schema) and mask.table.fullmatch(table.name)
-    return named is not None and not table.system
-
-
-def _family(catalog: Catalog, tables: Sequence[Table], column: str) -> list[Table]:
-    """The tables and all kin that are reached through tables with a column of this name."""
-    with_column = {table.oid for table in catalog.with_column(column)}
-    found = {table.oid: table for table in tables}
-    waiting = list(tables)
-    while waiting:
-        for kin in catalog.kin(waiting.pop()):
-            if kin.oid in with_column and kin.oid not in found:
-                found[kin.oid] = kin
-                waiting.append(kin)
-    return list(found.values())
-
-
-def _spread(of_table: dict[int, Style], derived: Sequence[tuple[int, int]]) -> None:
-    """Generated columns that are computed from a masked one, and have no mask, are NULL."""
-    for made, source in derived:  # a generated column is never computed from a generated one
-        if source in of_table:
-            of_table.setdefault(made, Style.NULL)
-
-
-# --- what becomes of one result -------------------------------------------------------------------
-
-
-class Column(NamedTuple):
-    """A column as the row description tells it.  ``format`` is 0 for text, 1 for binary."""
-
-    name: str
-    table: int
-    attnum: int
-    type: int
-    format: int
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What becomes of each column of a result: a style, a watch for hits, or None: stays as it is.
-
-    ``cells`` None means rows of any width, every cell NULL.
-    """
-
-    cells: tuple[Style | Watch | None, ...] | None
-    sweep: Sweep | None = None  # where any column is watched
-    utf8: bool = False  # whether values are known to be UTF-8
-    names: tuple[str, ...] = field(default=(), compare=False)  # of the columns, for the recording
-
-    nulls: ClassVar[Plan]
-
-    def name_of(self, column: int) -> str:
-        """What the recording calls this column, counted from 0; ``?`` of rows not described."""
-        return self.names[column] if column < len(self.names) else "?"
-
-
-Plan.nulls = Plan(None)
-
+_TEXT = 25  # the type of a column of which nothing is known but that it comes as text
 
 # --- the questions of a session -------------------------------------------------------------------
 
-# A function of PostgreSQL's own that puts its argument where another statement finds it.
-_CARRIERS = frozenset({"set_config", "setval", "pg_notify", "pg_logical_emit_message"})
-_CARRIER_PREFIXES = ("lo_", "pg_advisory", "pg_try_advisory", "dblink", "pg_file_")
-
-_REASONS: Final[Mapping[str, str]] = {
-    "mask-copy-out": "COPY out of relations with masked columns is refused for now",
-    "mask-copies": "it would copy values from relations with masked columns to an unmasked place",
-    "mask-call": "it hands values of relations with masked columns to code that is not known",
-    "mask-ddl": "definitions over relations with masked columns are refused while masks apply",
-}
-
-# What may be typed instead.
-HINTS: Final[Mapping[str, str]] = {
-    "mask-copy-out": "SELECT gives the rows, masked.",
-    "mask-copies": "SELECT shows the values, masked, where they are.",
-    "mask-call": "Leave out the function, or these relations.",
-    "mask-ddl": "Whoever keeps the agent's masks.toml says what is masked.",
-}
+# Of a column that lineage did not foretell: of anything, and of nothing as it stands.
+_UNFORETOLD: Final = Output("", frozenset(), frozenset({(0, 0)}), frozenset())
+# Conditions on masked columns in one statement.
+_MOST_ASKED: Final = 12
+# Behind one of these in the same text, a name may mean another thing than the catalog says.
+_SHAKING: Final = FENCING - {Effect.TRANSACTION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +120,13 @@ class Bound:
     sweep: Sweep | None
     declared: Declared
     pooled: bool = False  # a name without a schema may be another client's temporary table
+    key: bytes = field(default=b"", repr=False)  # of the style hash
+    unmasks: frozenset[Atom] = frozenset()  # of the grants' scope
+    clear: Declared = field(default_factory=dict)  # what is declared, and shown all the same
+    _lineages: dict[int, tuple[Statement, Lineage]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    _wholes: dict[frozenset[Base], bool] = field(default_factory=dict, repr=False, compare=False)
     _verdicts: dict[Relation, bool] = field(default_factory=dict, repr=False, compare=False)
     # By identity: the same statements are asked about at every run.
     _covers: dict[int, tuple[tuple[Statement, ...], bool]] = field(
@@ -217,7 +143,17 @@ class Bound:
         """Names of columns that carry a mask here: constants beside them are not for recordings."""
         if self.catalog is None:
             return frozenset("*") if self.masks else frozenset()
-        tables = [(self.catalog.table(oid), styles) for oid, styles in self.declared.items()]
+        return self._names_in(self.declared) | self._names_in(self.clear)
+
+    @property
+    def clear_names(self) -> frozenset[str]:
+        """Names of the columns that grants show: a recording leaves out what stands beside them."""
+        return self._names_in(self.clear)
+
+    def _names_in(self, declared: Declared) -> frozenset[str]:
+        if self.catalog is None:
+            return frozenset()
+        tables = [(self.catalog.table(oid), styles) for oid, styles in declared.items()]
         return frozenset(
             name for table, styles in tables if table
             for attnum, name, _ in table.columns if attnum in styles
@@ -228,23 +164,43 @@ class Bound:
         """Declared columns that this catalog has no ordinary column for: spelled wrong, perhaps."""
         if self.catalog is None:
             return ()
-        return tuple(m.column for m in self.masks if not _declared(self.catalog, (m,)))
+        return tuple(m.column for m in self.masks if not declared_on(self.catalog, (m,)))
 
     # Columns.
 
-    def plan(self, columns: Sequence[Column], covered: bool, encoding: str = "") -> Plan | None:
+    def plan(
+        self,
+        columns: Sequence[Column],
+        covered: bool,
+        encoding: str = "",
+        statement: Statement | None = None,
+    ) -> Plan | None:
         """What becomes of each column, or None when the rows may pass unread.
 
-        ``covered`` is what ``covers`` said of the statement.  ``encoding`` is client_encoding;
-        without it a mask keeps fewer characters beyond ASCII, never more.
+        ``covered`` is what ``covers`` said of the statement, and ``statement`` the one whose result
+        this is, where that is certain.  ``encoding`` is client_encoding; without it a mask keeps
+        fewer characters beyond ASCII, never more.
         """
         if not self.active:
             return None
-        cells = tuple(self._style(column, covered) or self._watch(column) for column in columns)
+        outputs = self._outputs(len(columns), statement if covered else None)
+        cells = tuple(
+            self._style(column, covered, output) or self._watch(column)
+            for column, output in zip(columns, outputs, strict=True)
+        )
         if not any(cells):
             return None
         utf8 = encoding.upper().replace("-", "") in ("UTF8", "UNICODE")
-        return Plan(cells, self.sweep, utf8, tuple(map(self._called, columns)))
+        forms = forms_of(cells, columns, utf8=utf8, key=self.key)
+        return Plan(cells, self.sweep, utf8, tuple(map(self._called, columns)), forms)
+
+    def _outputs(self, width: int, statement: Statement | None) -> Sequence[Output | None]:
+        """What lineage says of each column of a covered result; None: nothing."""
+        found = None if statement is None else self.lineage(statement).outputs
+        if found is None:
+            return (None,) * width
+        # Another number of columns than were foretold: what it reads is not what it was taken for.
+        return found if len(found) == width else (_UNFORETOLD,) * width
 
     def _called(self, column: Column) -> str:
         """What the recording calls it: schema.table.column where it is declared."""
@@ -253,6 +209,58 @@ class Bound:
             return spelled(column.name)
         name = next((name for n, name, _ in table.columns if n == column.attnum), column.name)
         return spelled(table.schema, table.name, name)
+
+    def copied(
+        self,
+        copy: CopyOut,
+        width: int,
+        covered: bool,
+        encoding: str = "",
+        statement: Statement | None = None,
+    ) -> Plan | None:
+        """As ``plan``, for a COPY TO STDOUT of so many columns.
+
+        Where it is not certain which columns they are, each of a covered one is NULL.
+        """
+        if not self.active:
+            return None
+        if covered and copy.relation is None and statement is not None:
+            outputs = self.lineage(statement).outputs
+            if outputs is None or len(outputs) != width:
+                return self.unknown(width)
+            columns = [Column(one.name, 0, 0, self._type_of(one), 0) for one in outputs]
+            return self.plan(columns, covered, encoding, statement)
+        found = () if self.catalog is None else possible(self.catalog, copy)
+        plans = [
+            self.plan([Column(*column, 0) for column in columns], covered, encoding)
+            for columns in found
+            if len(columns) == width
+        ]
+        if len(plans) == len(found) == 1:
+            return plans[0]
+        if covered and (not plans or len(plans) != len(found)):
+            return self.unknown(width)
+        if not plans:
+            unknown = Column("?column?", 0, 0, _TEXT, 0)
+            return self.plan([unknown] * width, False, encoding)
+        return strictest(plans, width)
+
+    def _type_of(self, output: Output) -> int:
+        """The type of the columns it is, as they stand; text where that is not one."""
+        found: set[int] = set()
+        for oid, attnum in output.itself:
+            table = None if self.catalog is None else self.catalog.table(oid)
+            if table is not None:
+                found.update(kind for number, _, kind in table.columns if number == attnum)
+        return found.pop() if len(found) == 1 and not output.derived else _TEXT
+
+    def foretells(self, statement: Statement) -> bool:
+        """Whether it is known what every column of its result is computed from."""
+        return self.lineage(statement).outputs is not None
+
+    def filters_masked(self, statement: Statement) -> bool:
+        """Whether which rows it gives, or their order, may hang on a masked column."""
+        return may_filter(self, statement)
 
     def unknown(self, width: int | None = None) -> Plan:
         """The plan of rows without a description: every cell is NULL."""
@@ -265,23 +273,123 @@ class Bound:
         return frozenset() if self.catalog is None else self.catalog.texts
 
     def _watch(self, column: Column) -> Watch | None:
-        return None if self.sweep is None else watch(column, self._texts)
+        if self.sweep is None or column.attnum in self.clear.get(column.table, ()):
+            return None
+        return watch(column, self._texts)
 
-    def _style(self, column: Column, covered: bool) -> Style | None:
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The declared columns that the grants show in clear, as schema.table.column, sorted."""
+        found = []
+        for oid, styles in self.clear.items():
+            table = None if self.catalog is None else self.catalog.table(oid)
+            for attnum, name, _ in table.columns if table is not None else ():
+                if table is not None and attnum in styles:
+                    found.append(spelled(table.schema, table.name, name))
+        return tuple(sorted(found))
+
+    def _style(self, column: Column, covered: bool, output: Output | None = None) -> Style | None:
         """The style of this column; None where only detectors look at it."""
+        if output is not None and not (_is_foretold(column, output) and self._is_whole(output)):
+            return Style.NULL
         table = None if self.catalog is None else self.catalog.table(column.table)
-        if table is None or not self._means_itself(table, column.attnum):
+        if table is not None and self._means_itself(table, column.attnum):
+            style = self.declared.get(table.oid, {}).get(column.attnum)
+        elif output is not None:
+            style = self.style_of(output)
+        else:
             return Style.NULL if covered else None
-        style = self.declared.get(table.oid, {}).get(column.attnum)
-        if style is None or style is Style.NULL or is_text(column.type, self._texts):
-            return style
-        return Style.NULL  # masked bytes would not be a value of this type
+        # Where masked bytes would not be a value of this type: NULL.
+        return None if style is None else fitting(style, column, self._texts)
 
     def _means_itself(self, table: Table, attnum: int) -> bool:
         """Whether the column is one of a table's own: no whole row (0), nothing added since."""
         if not table.ordinary or (table.system and not is_harmless(table)):
             return False
         return attnum < 0 or any(attnum == number for number, _, _ in table.columns)
+
+    # Lineage.
+
+    def lineage(self, statement: Statement) -> Lineage:
+        """Which base columns its result is computed from, and what it writes."""
+        known = self._lineages.get(id(statement))
+        if known is not None and known[0] is statement:
+            return known[1]
+        if len(self._lineages) > 1_000:
+            self._lineages.clear()
+        if self.catalog is None:
+            found = Lineage(None, why="the catalog of this database is not known")
+        elif self.pooled and not all(touch.relation.schema for touch in statement.touches):
+            found = Lineage(None, why="behind a pooler a name without its schema may be another's")
+        else:
+            found = lineage(statement, self.catalog)
+        self._lineages[id(statement)] = (statement, found)
+        return found
+
+    def traceable(self, reading: Reading, place: int) -> Statement | None:
+        """The statement that stands there, where its names still mean what the catalog says."""
+        statements = reading.statements
+        if reading.opaque or not 0 <= place < len(statements):
+            return None
+        if len(statements) > 1 and not reading.effects.isdisjoint(_SHAKING):
+            return None
+        statement = statements[place]
+        return statement if statement.flow is not None else None
+
+    def style_of(self, output: Output) -> Style | None:
+        """What becomes of a column by its lineage; None: no masked value is in it."""
+        if not self._is_whole(output):
+            return Style.NULL
+        style: Style | None = None
+        for base in output.itself:
+            hidden = self.hidden(base)
+            if hidden is not None:
+                style = stricter(style, hidden)
+        return style
+
+    def _is_whole(self, output: Output) -> bool:
+        """Whether nothing was done to a masked value to make it."""
+        whole = self._wholes.get(output.derived)
+        if whole is None:
+            if len(self._wholes) > 1_000:
+                self._wholes.clear()
+            whole = all(self.hidden(base) is None for base in output.derived)
+            self._wholes[output.derived] = whole
+        return whole
+
+    def hidden(self, base: Base) -> Style | None:
+        """The style of a base column; NULL where it is not known what it holds."""
+        if base == NOWHERE:
+            return None
+        table = None if self.catalog is None else self.catalog.table(base[0])
+        if table is None:
+            return Style.NULL
+        if table.system:
+            harmless = is_harmless(table) or is_harmless_column(table, base[1])
+            return None if harmless else Style.NULL
+        if not table.ordinary:
+            return Style.NULL
+        return self.declared.get(table.oid, {}).get(base[1])
+
+    def writes_masked(self, statement: Statement) -> bool:
+        """Whether what it writes is, or may be, computed from a masked column."""
+        found = self.lineage(statement)
+        return found.outputs is None or any(self.hidden(b) is not None for b in found.written)
+
+    def tells(self, statement: Statement) -> bool:
+        """Whether which rows it gives, or how many, tells masked values by itself.
+
+        That is so where a condition holds a masked column against one that is not, or where there
+        are many conditions on masked columns: each tells one thing of a row.
+        """
+        asked = 0
+        for bases in self.lineage(statement).decides:
+            hidden = [self.hidden(base) is not None for base in bases]
+            if any(hidden):
+                asked += 1
+                if not all(hidden) or asked > _MOST_ASKED:
+                    return True
+        return False
 
     # Statements.
 
@@ -293,44 +401,28 @@ class Bound:
             return known[1]
         if len(self._covers) > 1_000:
             self._covers.clear()
-        found = any(self._near(statement) for statement in statements)
+        found = any(self.near(statement) for statement in statements)
         self._covers[id(statements)] = (statements, found)
         return found
 
     def refusal(self, reading: Reading) -> tuple[str, str] | None:
         """The rule under which this may not run while masks apply, and its reason."""
-        if not self.masks:
+        if not self.active:
             return None
-        for statement in reading.statements:
-            rule = self._refused(statement)
+        for place, statement in enumerate(reading.statements):
+            rule = refused(self, statement, self.traceable(reading, place))
             if rule is not None:
-                return rule, _REASONS[rule]
+                return rule, REASONS[rule]
         return None
 
-    def _refused(self, statement: Statement) -> str | None:
-        effects = statement.effects
-        # DISCARD takes temporary tables away, and defines nothing.
-        defines = Effect.DDL in effects and statement.tag != "DISCARD"
-        if defines and (statement.opaque or self._defines(statement)):
-            return "mask-ddl"
-        if not self._near(statement):
-            return None
-        if effects & {Effect.COPY_OUT, Effect.SERVER_FILE, Effect.PROGRAM}:
-            return "mask-copy-out"
-        if statement.copies:
-            return "mask-copies"
-        if self._hands_over(statement):
-            return "mask-call"
-        return None
-
-    def _near(self, statement: Statement) -> bool:
+    def near(self, statement: Statement) -> bool:
         if not self.masks:
             return False
         if statement.opaque or self.catalog is None:
             return True
-        return any(self._leads_near(touch) for touch in statement.touches)
+        return any(self.leads_near(touch) for touch in statement.touches)
 
-    def _leads_near(self, touch: Touch) -> bool:
+    def leads_near(self, touch: Touch) -> bool:
         """As ``is_near``, but that a definition makes a name which was not there shows nothing."""
         made = (
             touch.effect is Effect.DDL
@@ -347,6 +439,7 @@ class Bound:
         if verdict is None:
             if len(self._verdicts) > 10_000:  # names come from the client
                 self._verdicts.clear()
+            self._verdicts[relation] = True  # for a view that is asked about while it is looked at
             tables = self.catalog.named(relation)
             verdict = not tables or not all(self._is_clear(table) for table in tables)
             self._verdicts[relation] = verdict
@@ -355,26 +448,13 @@ class Bound:
     def _is_clear(self, table: Table) -> bool:
         if table.system:
             return is_harmless(table)
+        if table.kind in ("v", "m"):
+            return self._is_clear_view(table.oid)
         return table.ordinary and table.oid not in self.declared
 
-    def _defines(self, statement: Statement) -> bool:
-        """Whether a definition is over a masked relation."""
-        return self.catalog is None or any(self._leads_near(t) for t in statement.touches)
-
-    def _hands_over(self, statement: Statement) -> bool:
-        """Whether code that is not known, or that remembers, gets to see masked values.
-
-        Its result would be NULL, but what it does with them on the way nobody sees.  A call that
-        names no masked relation runs what was there before; a DO block is the client's own code.
-        """
-        named = self.catalog is None or any(
-            self.is_near(touch.relation) for touch in statement.touches
-        )
-        carries = any(_is_carrier(name) for name in statement.functions)
-        calls = Effect.CALL in statement.effects
-        return (named and (calls or carries)) or statement.tag.upper() == "DO"
-
-
-def _is_carrier(function: str) -> bool:
-    name = function.rpartition(".")[2].lower()
-    return name in _CARRIERS or name.startswith(_CARRIER_PREFIXES)
+    def _is_clear_view(self, oid: int) -> bool:
+        """Whether all that it reads is clear, and it runs no code but PostgreSQL's own."""
+        selects = None if self.catalog is None else self.catalog.view(oid)
+        if selects is None or selects.opaque or runs_own(selects, self.catalog):
+            return False
+        return all(not self.is_near(relation) for relation in selects.relations)

@@ -1,4 +1,4 @@
-"""masks.toml → the masks that are declared, and the detectors that are switched on.
+"""masks.toml → the masks that are declared, and the detectors that are switched on or of its own.
 
 Everything that is not understood is an error with its line: a mask that is spelled wrong would be
 a value in clear.
@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-from hoopcore.detectors import KINDS
+from hoopcore.detectors import (
+    CHECKSUMS,
+    KINDS,
+    REGIONS,
+    Kind,
+    Own,
+    Sweep,
+    kind_named,
+    known_regions,
+    phone,
+)
 from hoopcore.places import ConfigError, Path, did_you_mean, line_of, lines_of
 from hoopcore.styles import Style
 
@@ -33,6 +43,8 @@ class Mask:
     exempt: frozenset[str] = frozenset()  # groups who see the column in clear
 
 
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")  # as it stands in recordings: ⟦name:code⟧
+_DETECTOR = ("name", "pattern", "checksum", "keep", "match", "no_match")
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
 
@@ -58,8 +70,14 @@ def _patterns(column: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern
     return None
 
 
-def read_masks(text: str) -> tuple[tuple[Mask, ...], tuple[str, ...]]:
-    """The masks and the kinds of detectors; MaskError says which line is wrong."""
+Masks: TypeAlias = tuple[tuple[Mask, ...], tuple[str, ...], Sweep | None]
+
+
+def read_masks(text: str) -> Masks:
+    """The masks, the names of the detectors, and what looks for them.
+
+    MaskError says which line is wrong.
+    """
     return _Loader(text).masks()
 
 
@@ -76,19 +94,73 @@ class _Loader:
             raise MaskError(said, line=int(line[1]) if line else 0) from None
         self.places = lines_of(text)
 
-    def masks(self) -> tuple[tuple[Mask, ...], tuple[str, ...]]:
-        self._known((), self.document, ("detectors", "mask"))
-        masks = self.document.get("mask", [])
-        if not isinstance(masks, list) or not all(isinstance(mask, dict) for mask in masks):
-            raise self._error(("mask",), "a mask is written as [[mask]]")
-        detectors = tuple(
+    def masks(self) -> Masks:
+        known = ("detectors", "phone_regions", "mask", "detector")
+        self._known((), self.document, known)
+        masks = tuple(
+            self._mask(("mask", place), table) for place, table in enumerate(self._tables("mask"))
+        )
+        kinds = (*self._built_in(), *self._own())
+        return masks, tuple(kind.name for kind in kinds), Sweep.of(kinds)
+
+    def _tables(self, key: str) -> list[dict[str, Any]]:
+        tables = self.document.get(key, [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise self._error((key,), f"a {key} is written as [[{key}]]")
+        return tables
+
+    # Detectors.
+
+    def _built_in(self) -> Iterator[Kind]:
+        """Those of ``detectors``; without ``phone_regions`` the usual ones are tried."""
+        regions = self._words(("phone_regions",), self.document.get("phone_regions", [*REGIONS]))
+        words = self._words(("detectors",), self.document.get("detectors", []))
+        if "phone_regions" in self.document:
+            supported = sorted(known_regions())
+            for region in regions:
+                self._one_of(("phone_regions",), region, supported, "region")
+        for word in dict.fromkeys(words):
             self._one_of(("detectors",), word, KINDS, "detector")
-            for word in self._words(("detectors",), self.document.get("detectors", []))
-        )
-        return (
-            tuple(self._mask(("mask", place), table) for place, table in enumerate(masks)),
-            tuple(dict.fromkeys(detectors)),
-        )
+            yield phone(regions) if word == "phone" else kind_named(word)
+
+    def _own(self) -> Iterator[Kind]:
+        """Those of ``[[detector]]``, each tried on its examples."""
+        names: set[str] = set(KINDS)
+        for place, table in enumerate(self._tables("detector")):
+            path: Path = ("detector", place)
+            self._known(path, table, _DETECTOR)
+            for key in ("name", "pattern", "match"):
+                if key not in table:
+                    raise self._error((*path, key), f'a detector wants "{key}"')
+            name = table["name"]
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
+                raise self._error(
+                    (*path, "name"), f"{name!r} is not a name: small letters, -, digits"
+                )
+            if name in names:
+                raise self._error((*path, "name"), f'there is a detector "{name}" already')
+            names.add(name)
+            yield self._compiled(path, name, table)
+
+    def _compiled(self, path: Path, name: str, table: Mapping[str, Any]) -> Kind:
+        pattern, keep = table["pattern"], table.get("keep", 0)
+        if not isinstance(pattern, str):
+            raise self._error((*path, "pattern"), "a pattern is a text")
+        if type(keep) is not int or not 0 <= keep <= 8:
+            raise self._error((*path, "keep"), "keep is how many bytes at the end stay: 0 to 8")
+        checksum = table.get("checksum", "")
+        if "checksum" in table:
+            self._one_of((*path, "checksum"), str(checksum), [*CHECKSUMS], "checksum")
+        found = self._words((*path, "match"), table["match"])
+        if not found:
+            raise self._error((*path, "match"), "a detector wants an example that it finds")
+        left = self._words((*path, "no_match"), table.get("no_match", []))
+        try:
+            return Own(name, pattern, checksum, keep, found, left).kind()
+        except ValueError as problem:
+            raise self._error((*path, "pattern"), str(problem)) from None
+
+    # Declared columns.
 
     def _mask(self, path: Path, table: Mapping[str, Any]) -> Mask:
         self._known(path, table, ("column", "style", "exempt"))
@@ -108,7 +180,7 @@ class _Loader:
     def _known(self, path: Path, table: Mapping[str, Any], known: Sequence[str]) -> None:
         for key in table:
             if key not in known:
-                where = " in [[mask]]" if path else ""
+                where = f" in [[{path[0]}]]" if path else ""
                 near = did_you_mean(key, known)
                 raise self._error((*path, key), f'unknown key "{key}"{where}{near}')
 

@@ -120,10 +120,17 @@ class Target:
 # `select` is what people write; `read` is the effect it stands for.
 _VERB_SPELLINGS = {"select": "read"}
 
+UNMASK = "unmask"
+"""The verb that takes a mask off a column: ``schema.table.column:unmask``.  ``*`` is not it."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Atom:
-    """``schema.table:verb``; ``*`` in any place means every one."""
+    """``schema.table:verb``; ``*`` in any place means every one.
+
+    Where the verb is ``unmask`` it is ``schema.table.column:unmask``: the column is ``table``, and
+    what is before it is ``schema``.
+    """
 
     schema: str
     table: str
@@ -134,6 +141,9 @@ class Atom:
 
     def covers(self, other: Atom) -> bool:
         """Whether all that the other allows is allowed by this one."""
+        if UNMASK in (self.verb, other.verb):
+            pairs = zip(self.column, other.column, strict=True)
+            return self.verb == other.verb and all(a in ("*", b) for a, b in pairs)
         return (
             self.schema in ("*", other.schema)
             and self.table in ("*", other.table)
@@ -142,10 +152,33 @@ class Atom:
 
     def meet(self, other: Atom) -> Atom | None:
         """What both allow; None where that is nothing."""
+        if UNMASK in (self.verb, other.verb):
+            parts = _both(self.column, other.column) if self.verb == other.verb else None
+            return None if parts is None else Atom(f"{parts[0]}.{parts[1]}", parts[2], UNMASK)
         pairs = ((self.schema, other.schema), (self.table, other.table), (self.verb, other.verb))
         if any(mine != theirs and "*" not in (mine, theirs) for mine, theirs in pairs):
             return None
         return Atom(*(theirs if mine == "*" else mine for mine, theirs in pairs))
+
+    @property
+    def column(self) -> tuple[str, str, str]:
+        """Schema, table and column, of an atom that unmasks."""
+        schema, _, table = self.schema.rpartition(".")
+        return schema or "*", table, self.table
+
+    def unmasks(self, *column: str) -> bool:
+        """Whether it takes the mask off this column, given as schema, table and name."""
+        if self.verb != UNMASK:
+            return False
+        return all(a in ("*", b) for a, b in zip(self.column, column, strict=True))
+
+
+def _both(mine: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Names, of which ``*`` is any, as far as both mean the same; None where they do not."""
+    pairs = list(zip(mine, theirs, strict=True))
+    if any(a != b and "*" not in (a, b) for a, b in pairs):
+        return None
+    return tuple(b if a == "*" else a for a, b in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +216,17 @@ class Scope:
     def covers(self, other: Scope) -> bool:
         """Whether each atom of the other is covered by one of ours."""
         return all(any(a.covers(b) for a in self.atoms) for b in other.atoms)
+
+    @property
+    def unmasks(self) -> frozenset[Atom]:
+        """The atoms that take masks off columns."""
+        return frozenset(atom for atom in self.atoms if atom.verb == UNMASK)
+
+    @property
+    def with_masks(self) -> Scope:
+        """The same with every mask on."""
+        unmasks = self.unmasks
+        return Scope(self.atoms - unmasks) if unmasks else self
 
     def join(self, other: Scope) -> Scope:
         return Scope(self.atoms | other.atoms).canonical()

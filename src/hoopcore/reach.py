@@ -103,6 +103,7 @@ def _verb(
         unlimited=effect is Effect.READ,
         unbounded=frozenset({effect}) & {Effect.UPDATE, Effect.DELETE},
         columns=frozenset({"*"}),
+        filters=frozenset({"*"}),
         guises=True,
     )
     always, sometimes = [], []

@@ -132,13 +132,16 @@ class Statement:
     modes: tuple[tuple[str, str], ...] = ()  # of a transaction: read_only on/off, chain on
     resets: frozenset[str] = frozenset()  # settings that go back to their default; "*": all
     operators: frozenset[str] = frozenset()  # PostgreSQL's own; types of casts as "::type"
-    # Of what kind its DDL is: DROP TABLE, ALTER TABLE, DROP COLUMN; "*": of a kind that is not known.
+    # Of what kind its DDL is: DROP TABLE, ALTER TABLE, DROP COLUMN; "*": of one that is not known.
     ddl: frozenset[str] = frozenset()
     beneath: Beneath | None = None  # what only the catalog tells; None: nothing, or not known
+    # Its tree, for lineage; None where that is not traced.  It holds the text's constants.
+    flow: bytes | None = field(default=None, repr=False, compare=False)
     copy_out: CopyOut | None = None  # of a COPY TO STDOUT
     # Names of columns, "*" included, on whose values it hangs which rows there are, how many and
     # in which order: of conditions, joins, groups, sorts, and of what an aggregate chooses by.
     filters: frozenset[str] = frozenset()
+    filters_masked: bool | None = None  # whether a masked column is among them; None: not known
 
     @property
     def in_full(self) -> Statement:

@@ -1,9 +1,10 @@
-"""How much of a masked value stays: every style that keeps the length hides a prefix.
+"""How much of a masked value stays: a style of stars keeps the length and hides a prefix.
 
 A hidden byte becomes ``*``.  The length in bytes is kept, so that a value is overwritten where it
 stands: a masked character of two bytes leaves two stars.  What stays is whole characters.
 
 Each style twice: for one value, and for the values of a whole column at once.  Both hide the same.
+Styles that write something else than stars, and types that are no plain text: ``forms.py``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,14 @@ class Style(StrEnum):
     KEEP_LAST_4 = "keep-last-4"
     KEEP_DOMAIN = "keep-domain"
     FULL = "full"
+    HASH = "hash"
+    YEAR_ONLY = "year-only"
+    ROUND = "round"
     NULL = "null"
+
+
+FORMED = frozenset({Style.HASH, Style.YEAR_ONLY, Style.ROUND})
+"""Styles without stars: a cell that has one, and no form, becomes NULL."""
 
 
 LONGEST_DOMAIN = 253  # RFC 1035, in text

@@ -65,17 +65,12 @@ class Escalation:
     voters: Voters
 
 
-def fills(needs: Sequence[Need], others: Voters, votes: Sequence[Voters]) -> bool:
-    """Whether distinct votes fill every need; each vote is given as what its voter was then.
-
-    A vote of ``others`` (who were added later) may stand in for any need.  One vote fills one
-    place, whatever else its voter is: one of two groups never counts for both.
-    """
-    return missing(needs, others, votes) == 0
-
-
 def missing(needs: Sequence[Need], others: Voters, votes: Sequence[Voters]) -> int:
     """How many places no vote can fill: places less the largest matching of votes and needs.
+
+    Each vote is given as what its voter was then.  A vote of ``others`` (who were added later) may
+    stand in for any need.  One vote fills one place, whatever else its voter is: who is in two
+    groups never counts for both.
 
     A vote takes a place that is free, or makes the one who has it look for another (augmenting
     paths).  A need with several places is one node with a capacity.

@@ -1,6 +1,7 @@
 """What a detector's hit may do to a cell: overwrite the hit, or only make the cell NULL.
 
-It hangs on the type and the format, since what is left must still be a value of that type.
+It hangs on the type and the format, since what is left must still be a value of that type.  In
+binary some types hold texts among other bytes, and some a number that no text shows.
 """
 
 from __future__ import annotations
@@ -11,8 +12,21 @@ from typing import Protocol
 
 class Watch(Enum):
     TEXT = "text"  # the hit is overwritten
-    JSON = "json"  # overwritten inside a string; elsewhere the cell becomes NULL
+    JSON = "json"  # overwritten inside a string; a number becomes null
+    ARRAY = "array"  # of text, in text: overwritten inside an element
+    XML = "xml"  # overwritten where it holds no markup
+    MEMBERS = "members"  # an array of text, in binary: overwritten inside an element
     NULL = "null"  # the cell becomes NULL
+    # What the quick look over many rows cannot see; the cell becomes NULL.
+    INT8 = "int8"  # in binary
+    NUMERIC = "numeric"  # in binary
+    BYTEA = "bytea"  # in hex, in text; in binary its own bytes
+    PARTS = "parts"  # arrays, rows and types of the target's own, in binary
+    INET = "inet"  # an address by its type, in binary
+
+
+HARD = frozenset({Watch.INT8, Watch.NUMERIC, Watch.BYTEA, Watch.PARTS, Watch.INET})
+"""Each cell is looked at by itself."""
 
 
 class Typed(Protocol):
@@ -29,15 +43,21 @@ class Typed(Protocol):
 TEXTS = frozenset({19, 25, 705, 1042, 1043, 2275})
 
 _JSONS = frozenset({114, 3802})
-
-# Arrays of those above, and of json: text[] in text is written so that stars need no quotes.
+_XML = 142
 _TEXT_ARRAYS = frozenset({1002, 1003, 1009, 1014, 1015, 1263})
-_BINARY_WITH_TEXT = _TEXT_ARRAYS | {142, 143, 199, 2249, 2287, 3807}  # xml, json[], record
+_BYTEA = 17
+_INETS = frozenset({650, 869})
+_IN_BINARY = {20: Watch.INT8, 1700: Watch.NUMERIC}
 
-# Too short for any hit in text, or only by accident: bool, bytea, "char", int2, int4, oid, tid,
-# xid, cid, floats, date and time, network addresses, bit strings, uuid, regclass and its like.
+# xml[], json[], jsonpath, tsvector, tsquery: their bytes hold the text as it is.
+_PLAIN_IN_BINARY = frozenset({143, 199, 3614, 3615, 3807, 4072})
+# bytea[], int8[], numeric[], inet[], cidr[], and record and record[].
+_PARTS = frozenset({651, 1001, 1016, 1041, 1231, 2249, 2287})
+
+# Too short for any hit in text, or only by accident: bool, "char", int2, int4, oid, tid,
+# xid, cid, floats, date and time, macaddr, bit strings, uuid, regclass and its like.
 _NEVER = frozenset(
-    {16, 17, 18, 21, 23, 26, 27, 28, 29, 650, 700, 701, 774, 829, 869}
+    {16, 18, 21, 23, 26, 27, 28, 29, 700, 701, 774, 829}
     | {1082, 1083, 1114, 1184, 1186, 1266, 1560, 1562, 2202, 2205, 2206, 2950, 3220}
 )
 
@@ -50,19 +70,31 @@ def is_text(type_oid: int, texts: frozenset[int]) -> bool:
 
 
 def watch(column: Typed, texts: frozenset[int]) -> Watch | None:
-    """What a hit in this column does; None where detectors do not look.
-
-    Not looked into: numbers, dates and other types of PostgreSQL's own in binary.  In binary
-    arrays and rows the bytes of a length may stand against a text and hide where it begins.
-    """
+    """What a hit in this column does; None where detectors do not look."""
     kind = column.type
     if is_text(kind, texts):
         return Watch.TEXT
     if kind in _JSONS:
         return Watch.JSON
-    if column.format == 1:
-        own = kind >= _FIRST_USER_TYPE or kind in _BINARY_WITH_TEXT
-        return Watch.NULL if own else None
     if kind in _NEVER:
         return None
-    return Watch.TEXT if kind in _TEXT_ARRAYS else Watch.NULL
+    if kind == _BYTEA:
+        return Watch.BYTEA
+    if kind in _INETS:
+        return Watch.INET if column.format == 1 else Watch.NULL
+    if kind == _XML:
+        return Watch.XML
+    if column.format == 0:
+        return Watch.ARRAY if kind in _TEXT_ARRAYS else Watch.NULL
+    return _in_binary(kind)
+
+
+def _in_binary(kind: int) -> Watch | None:
+    """Not looked into: ranges, geometry and what else of PostgreSQL's own holds no text."""
+    if kind in _TEXT_ARRAYS:
+        return Watch.MEMBERS
+    if kind in _PLAIN_IN_BINARY:
+        return Watch.NULL
+    if kind in _PARTS or kind >= _FIRST_USER_TYPE:
+        return Watch.PARTS
+    return _IN_BINARY.get(kind)

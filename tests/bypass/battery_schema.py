@@ -107,7 +107,7 @@ KINDS: Final = (
     Kind("mood", "shop.mood", f"'{_T}'", f"'{_O}'", "'o'"),
 )  # fmt: skip
 
-_EVERY = ",\n".join(f'  x_{kind.name} {kind.type}, c_{kind.name} {kind.type}' for kind in KINDS)
+_EVERY = ",\n".join(f"  x_{kind.name} {kind.type}, c_{kind.name} {kind.type}" for kind in KINDS)
 
 SCHEMA = f"""
 create schema shop; grant usage on schema shop to public; set search_path = shop, public;
@@ -160,6 +160,25 @@ create view open_orders as select id, customer, placed, total from orders where 
 create view people_all as select id, name, ssn as key from customers union all select id, name, note from staff;
 create view order_lines as select o.id, o.placed, i.sku, i.qty * i.price as amount, p.category
   from orders o join items i on i.order_id = o.id join products p using (sku);
+create view v_using as select id, city, email, staff.note from customers join staff using (id);
+create view v_lateral as select c.id, x.label, x.mail from customers c, lateral (select c.name as label, c.email as mail) x;
+create view v_recursive as with recursive r(n, path, key) as (
+  select id, name, ssn from customers where boss is null union all
+  select c.id, r.path || '/' || c.name, r.key from customers c join r on c.boss = r.n) select * from r;
+create view v_row as select c.id, c as whole, row_to_json(c) as doc from customers c;
+create view v_values as select v.a, v.b, c.phone from (values (1, 'x'), (2, 'y')) v (a, b) left join customers c on c.id = v.a;
+create view v_window as select id, row_number() over (order by joined) as n, lag(ssn) over (order by id) as s, max(name) over () as m from customers;
+create view v_case as select id, case when active then email else name end as one, coalesce(tier, 'x') as two, length(ssn) as three from customers;
+create view v_agg as select city, count(*) as n, count(ssn) as m, string_agg(name, ',' order by id) as names, max(income) as top from customers group by city;
+create view v_names (ssn, name) as select name, ssn from customers;
+create view v_alias as select j.a, j.b, j.x as c from (customers c (a, b) join (select id as y, note as x from orders) o on o.y = c.a) j;
+create view v_exists as select o.id, exists (select from customers c where c.id = o.customer and c.ssn like '1%') as hit from orders o;
+create view v_scalar as select o.id, (select c.ssn from customers c where c.id = o.customer) as s, (select c.name from customers c where c.id = o.customer) as n from orders o;
+create view v_star as select v_names.*, v_names as again from v_names;
+create view v_distinct as select distinct on (city) city, id, email from customers order by city, id;
+create view v_sets as (select id, name from staff intersect select id, name from staff) union all (select id, ssn from customers except select id, 'x' from customers);
+create view v_srf as select id, unnest(tags) as tag, generate_series(1, 2) as g from customers;
+create view v_long as select id, {", ".join(f"name || '{n}' as n{n}" for n in range(120))}, ssn from customers;
 create materialized view monthly as select date_trunc('month', placed) as month, sum(total) as total from orders group by 1;
 create function ssn_of(int) returns text language sql stable as 'select ssn from shop.customers where id = $1';
 create function taxed(numeric) returns numeric language sql immutable as 'select $1 * 1.25';
@@ -168,6 +187,7 @@ create function complain() returns text language plpgsql as
   'begin raise notice ''%'', shop.ssn_of(1); raise exception using message = shop.ssn_of(1), detail = shop.ssn_of(2),
    hint = shop.ssn_of(3), column = shop.ssn_of(4); end';
 create function whole(shop.customers) returns text language sql stable as 'select $1.ssn';
+create view v_func as select id, shop.taxed(score) as t, name from customers;
 create sequence tickets;
 """
 
@@ -183,7 +203,10 @@ class Filling(NamedTuple):
 
 
 CANARIES: Final = Filling(
-    {name: getattr(canaries, name) for name in ("TEXT", "TAIL", "ITEM", "DOC", "MAIL", "PHONE", "NOTE")},
+    {
+        name: getattr(canaries, name)
+        for name in ("TEXT", "TAIL", "ITEM", "DOC", "MAIL", "PHONE", "NOTE")
+    },
     canaries.NUMBER,
     str(canaries.MONEY),
     canaries.DAY,
@@ -208,9 +231,9 @@ def filled(filling: Filling) -> str:
     return f"""
 set session_replication_role = replica; set search_path = shop, app, public;
 update customers set email = '{t["MAIL"]}' || id || '@example.com', ssn = id || '{t["TAIL"]}',
-  card = {n} + id, born = date '{d}' + id, phone = '{t["PHONE"]}' || id, income = {filling.money} + id,
+  card = {n} + id, born = date '{d}', phone = '{t["PHONE"]}' || id, income = {filling.money} + id,
   prefs = jsonb_build_object('k', '{t["DOC"]}'), tags = array['{t["ITEM"]}' || id, 'x'], photo = '{t["TEXT"]}'
-  where id % 5 <> 0;
+  where id % 5 <> 0; -- where nothing is, the rows are moved behind the others, below
 update orders set note = '{t["NOTE"]}' || id % 4, pay = {n} + id % 3, seal = '{t["TEXT"]}' where id % 7 <> 0;
 update products set cost = {filling.money};
 update staff set pay = {filling.money} + id, contact = row('{t["TEXT"]}', {n})::pair, note = '{t["NOTE"]}' where id % 4 <> 0;
@@ -223,6 +246,8 @@ update people set secret = '{t["TEXT"]}' || id, tail = '{t["TAIL"]}', pin = {n},
 update parts set secret = '{t["TEXT"]}'; update base set secret = '{t["TEXT"]}';
 update pets set secret = case id when 1 then '{t["TEXT"]}' else '{t["TAIL"]}' end;
 update toys set pet = '{t["TEXT"]}'; update games set pet = '{t["TAIL"]}';
+update customers set city = city where id % 5 = 0; update orders set state = state where id % 7 = 0;
+update staff set name = name where id % 4 = 0; update every set id = id where id = 3;
 refresh materialized view app.mv;
 reset session_replication_role;
 """

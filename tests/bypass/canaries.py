@@ -7,7 +7,7 @@ import codecs
 import datetime
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import re2
 
@@ -137,7 +137,11 @@ def _numbers(number: int) -> Iterator[bytes]:
         yield from _pieces(form, 6)
     yield f"{number:,}".encode()
     # Their last digits differ from row to row.
-    yield from (f"{number:x}"[:8].encode(), f"{number:o}"[:10].encode(), f"{number:b}"[:24].encode())
+    yield from (
+        f"{number:x}"[:8].encode(),
+        f"{number:o}"[:10].encode(),
+        f"{number:b}"[:24].encode(),
+    )
     yield struct.pack(">q", number)[1:7].lower()
     yield struct.pack(">d", number)[:5].lower()
     groups = text.rjust(-(-len(text) // 4) * 4, "0")
@@ -165,9 +169,27 @@ def _needles() -> frozenset[bytes]:
     found.update(_numbers(int(MONEY.replace(".", ""))))
     found.add(MONEY[:9].encode())
     found.update(_days(DAY))
+    found.update(text.encode() for text in OTHERS)
+    found.update(data.lower() for data in SENT)
     return frozenset(found)
 
 
+# Values of other types, in the table of all types, as they are printed and as they are sent.
+OTHERS = (
+    *("1830274659", "7,391,846.25", "7391846.25", "739184625", "583.9174", "7264.918350273"),
+    *("17:43:29.518372", "37 years 5 mons", "173.94.218", "7c:3f:9e:1d:52:b8", "7c3f9e1d52b8"),
+    *("7c3f9e1d-52b8-4a06", "110100111000101101001110", "18302746", "7c3f9e1d/52b84a06"),
+    *("1830274:1830276", "27193 18364"),
+)
+SENT = (
+    struct.pack(">i", 1830274659),
+    struct.pack(">q", 739184625)[3:],
+    struct.pack(">f", 583.9174),
+    struct.pack(">d", 583.9174)[:5],
+    struct.pack(">d", 7264.918350273)[:6],
+    bytes.fromhex("7c3f9e1d52b8"),
+    bytes.fromhex("ad5eda39"),
+)
 # As they stand in rows.
 STORED = (
     *(f"{TEXT}{n}" for n in range(1, 4)),
@@ -176,21 +198,42 @@ STORED = (
     *(f"{PHONE}{n}" for n in range(1, 13)),
     *(f"{NOTE}{n}" for n in range(4)),
 )
-NEEDLES = _needles()
 _options = re2.Options()
 _options.encoding = re2.Options.Encoding.LATIN1
 _options.max_mem = 256 << 20
-_ANY = re2.compile(b"|".join(re2.escape(needle) for needle in sorted(NEEDLES)), _options)
+
+
+class Needles:
+    """Many short texts, looked for at once."""
+
+    def __init__(self, all_: Iterable[bytes]) -> None:
+        self._all = sorted(all_)
+        self._any = re2.compile(b"|".join(map(re2.escape, self._all)), _options)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def found(self, data: bytes) -> list[bytes]:
+        """Which of them stand in these bytes, upper or lower case."""
+        low = bytes(data).lower()
+        if self._any.search(low) is None:
+            return []
+        return [needle for needle in self._all if needle in low]
+
+
+def _tells(needle: bytes) -> bool:
+    return len(needle) >= 8 or not (needle.isdigit() or not needle.isascii())
+
+
+NEEDLES = Needles(_needles())
+_LONG = Needles(needle for needle in _needles() if _tells(needle))
 
 
 def shown(data: bytes) -> list[bytes]:
     """What of the canaries stands in these bytes."""
-    low = bytes(data).lower()
-    if _ANY.search(low) is None:
-        return []
-    return sorted(needle for needle in NEEDLES if needle in low)
+    return NEEDLES.found(data)
 
 
 def written(data: bytes) -> list[bytes]:
     """The same, in what is full of hashes and times: few bytes in a row mean nothing there."""
-    return [n for n in shown(data) if len(n) >= 8 or not (n.isdigit() or not n.isalnum())]
+    return _LONG.found(data)

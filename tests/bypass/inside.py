@@ -217,11 +217,13 @@ class Cut(Exception):
 class Between:
     """A loopback port in front of a real server; ``change`` sees all the server says.
 
-    It gives what the agent gets in its place, or raises Cut.
+    It gives what the agent gets in its place, or raises Cut.  ``piece`` is how many bytes are
+    read from the server at a time.
     """
 
-    def __init__(self, postgres: Postgres) -> None:
+    def __init__(self, postgres: Postgres, *, piece: int = 1 << 16) -> None:
         self.change: Callable[[bytes], bytes] = _as_it_is
+        self._piece = piece
         self._to = ("127.0.0.1", postgres.port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
@@ -253,7 +255,7 @@ class Between:
         def move() -> None:
             with suppress(OSError):
                 try:
-                    while data := source.recv(1 << 16):
+                    while data := source.recv(self._piece):
                         to.sendall(change(data))
                 except Cut as cut:
                     to.sendall(cut.last)

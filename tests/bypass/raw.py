@@ -24,6 +24,7 @@ class Raw:
         self.socket = connected(address, small=small)
         self.received = bytearray()
         self.parameters: dict[str, str] = {}
+        self.user = startup.get("user", "")
         self.pid, self.secret = 0, b""
         self.socket.sendall(wire.startup_message(dict(startup)))
         self._incoming = Incoming()

@@ -12,7 +12,7 @@ The rows and where they stand here:
     it closes inside a row             test_a_connection_that_closes_inside_a_row_…
     a config key is unknown            test_an_unknown_config_key_…
     the store is away (both rows)      test_with_the_store_away_…
-    a notification fails               test_there_are_no_notifications_…
+    a notification fails               tests/store/test_notify.py: test_a_webhook_that_is_slow_…
     the statement cannot be read       test_a_statement_that_cannot_be_read_…, …_whose_reader_…
     client_encoding                    test_an_unsafe_client_encoding_…, test_an_encoding_…
     text is not valid in it            test_text_that_is_not_valid_…
@@ -36,7 +36,6 @@ import pytest
 import hoopagent.catalogs
 import hoopcore.protocols.postgres.replies
 from hoopagent.catalog import CatalogUnread
-from hoopagent.config import Config
 from hoopcli.demo.postgres import Postgres
 from hoopcore.policy import BoundPolicy
 from hoopcore.protocols.postgres import wire
@@ -229,15 +228,6 @@ def test_an_unknown_config_key_or_a_bad_value_stops_the_start(
     assert f"{file}:" in done.stderr
     assert words in done.stderr
     assert not list(folder.rglob("api.sock"))
-
-
-def test_there_are_no_notifications_whose_failure_could_matter() -> None:
-    """A notification that fails is logged, and the request stands: nothing notifies yet.
-
-    When config gets a section for it, this row wants its test.
-    """
-    assert not [name for name in Config.model_fields if "notif" in name]
-    assert not (Path(hoopagent.judge.__file__).parent / "notify.py").exists()
 
 
 def _start_again(store: Postgres) -> None:

@@ -114,13 +114,22 @@ def client(kept: Doorway) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-@pytest.mark.parametrize("extended", [False, True], ids=["simple", "extended"])
-@pytest.mark.parametrize("trick", TRICKS)
+def play(client: psycopg.Connection[Any], trick: str, *, extended: bool) -> bool:
+    """Plays the trick; whether it has left a transaction open."""
+    tried(client, TRICKS[trick], extended=extended)
+    return client.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+
+
+EACH_TRICK = pytest.mark.parametrize("trick", TRICKS)
+BOTH_WAYS = pytest.mark.parametrize("extended", [False, True], ids=["simple", "extended"])
+
+
+@BOTH_WAYS
+@EACH_TRICK
 def test_no_trick_undoes_an_imposed_setting(
     client: psycopg.Connection[Any], trick: str, extended: bool
 ) -> None:
-    tried(client, TRICKS[trick], extended=extended)
-    if client.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
+    if play(client, trick, extended=extended):
         assert settings_of(client)[2:] == ("on", "on")
     client.pgconn.exec_(b"rollback")
     assert settings_of(client) == (True, True, "on", "on")
@@ -213,13 +222,12 @@ def test_a_transaction_has_them_behind_a_pooler_to_its_end(
     assert pooled.execute(NOW).fetchone() == KEPT
 
 
-@pytest.mark.parametrize("extended", [False, True], ids=["simple", "extended"])
-@pytest.mark.parametrize("trick", TRICKS)
+@BOTH_WAYS
+@EACH_TRICK
 def test_no_trick_undoes_them_behind_a_pooler(
     pooled: psycopg.Connection[Any], trick: str, extended: bool
 ) -> None:
-    tried(pooled, TRICKS[trick], extended=extended)
-    if pooled.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
+    if play(pooled, trick, extended=extended):
         assert pooled.execute(NOW).fetchone() == KEPT
         assert not writes(pooled, "public.orders")
     pooled.pgconn.exec_(b"rollback")

@@ -32,7 +32,20 @@ def _session() -> _Session:
     return _Session(Path(os.environ["TEST_SOCKET"]))
 
 
+def _without(name: str) -> None:
+    """As if that package were not installed."""
+    import importlib.util
+
+    find = importlib.util.find_spec
+
+    def found(wanted: str, package: str | None = None) -> object:
+        return None if wanted == name else find(wanted, package)
+
+    importlib.util.find_spec = found  # type: ignore[assignment]  # its own signature is wider
+
+
 if __name__ == "__main__":
+    _without(os.environ.get("TEST_WITHOUT", ""))
     signin = types.ModuleType("hoopcli.signin")
     signin.session = _session  # type: ignore[attr-defined]  # a module of this test's making
     sys.modules["hoopcli.signin"] = signin

@@ -175,8 +175,11 @@ def test_at_a_terminal_a_missing_reason_is_asked_for(agent: FakeAgent, terminal:
     child.sendline("")
     child.expect("Why do you need prod-db")
     child.sendline("order 4711")
+    child.expect("For how long")
+    child.sendline("20m")
     assert ended(child) == 0
-    assert agent.asked("POST", "/v1/requests")[0].body["reason"] == "order 4711"
+    body = agent.asked("POST", "/v1/requests")[0].body
+    assert (body["reason"], body["duration"]) == ("order 4711", 1200)
 
 
 def test_ctrl_c_while_waiting_exits_130_and_says_that_the_request_stands(
@@ -196,7 +199,7 @@ def test_ctrl_c_at_a_question_exits_130_quietly(agent: FakeAgent, terminal: Term
     child.sendintr()
     assert ended(child) == 130
     assert "Traceback" not in (child.before or "")
-    assert agent.seen == []
+    assert agent.asked("POST", "/v1/requests") == []
 
 
 # --- requests -----------------------------------------------------------------------------------

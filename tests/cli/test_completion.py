@@ -22,7 +22,8 @@ def offers(hoop: Hoop, *words: str, **environ: str) -> list[str]:
 
 def test_names_of_commands_are_offered_with_what_they_do(hoop: Hoop) -> None:
     assert set(ENTRIES) <= set(offers(hoop, ""))
-    assert offers(hoop, "re") == ["request", "requests", "relinquish", "revoke", "replay", "review"]
+    assert offers(hoop, "re") == ["request", "requests", "relinquish", "revoke", "resume",
+                                   "replay", "review"]  # fmt: skip
     assert "ls" in offers(hoop, "l")
     assert "Open a target with psql" in hoop("__complete", "conn").stdout
 
@@ -30,7 +31,7 @@ def test_names_of_commands_are_offered_with_what_they_do(hoop: Hoop) -> None:
 def test_options_of_a_command_are_offered(hoop: Hoop) -> None:
     assert offers(hoop, "request", "prod-db", "--t") == ["--task", "--ticket", "--timeout"]
     assert offers(hoop, "review", "mine", "--k") == ["--keep"]
-    assert offers(hoop, "review", "") == ["mine"]
+    assert offers(hoop, "review", "") == ["mine", "break-glass"]
 
 
 def test_values_of_an_option_are_offered_where_they_are_known(hoop: Hoop) -> None:

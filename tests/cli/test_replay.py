@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -142,15 +143,82 @@ def test_replay_in_a_pipe_tells_all_at_once_and_nothing_a_terminal_obeys(
     assert "refused 2      delete from orders" in done.stdout
 
 
-def test_replay_in_a_terminal_has_colours_unless_nobody_wants_them(
+def test_replay_in_a_terminal_is_a_player_and_leaves_it_clean(
     served: FakeAgent, terminal: Terminal
 ) -> None:
-    child = terminal("replay", SESSION, "--speed", "100")
+    child = terminal("replay", SESSION)
+    child.expect_exact("\x1b[?1049h")  # a screen of its own
+    child.expect_exact("verified: complete and unchanged")
+    child.expect_exact("row 1 of 3")
+    child.send("q")
+    child.expect_exact("\x1b[?1049l")
+    assert ended(child) == 0
+    child = terminal("replay", SESSION)
+    child.expect_exact("row 1 of 3")
+    child.sendintr()
+    child.expect_exact("\x1b[?1049l")
+    assert ended(child) == 130
+
+
+def test_a_player_that_is_ended_by_a_signal_leaves_the_terminal_clean(
+    served: FakeAgent, terminal: Terminal
+) -> None:
+    child = terminal("replay", SESSION)
+    child.expect_exact("row 1 of 3")
+    child.kill(signal.SIGTERM)
+    child.expect_exact("\x1b[?1049l")
+    assert ended(child) == 143
+
+
+def test_replay_in_a_terminal_is_lines_where_it_cannot_be_a_player(
+    served: FakeAgent, terminal: Terminal
+) -> None:
+    dumb = terminal("replay", SESSION, TERM="dumb")
+    assert ended(dumb) == 0
+    assert "refused 2      delete from orders" in (dumb.before or "")
+    assert "\x1b" not in (dumb.before or "")
+    bare = terminal("replay", SESSION, TEST_WITHOUT="textual")
+    assert ended(bare) == 0
+    assert "pip install 'hoopcli[tui]'" in (bare.before or "")
+    assert "refused 2" in (bare.before or "")
+    no = terminal("replay", SESSION, "--follow", TEST_WITHOUT="textual")
+    assert ended(no) == 2
+
+
+def test_replay_as_lines_has_colours_unless_nobody_wants_them(
+    served: FakeAgent, terminal: Terminal
+) -> None:
+    child = terminal("replay", SESSION, "-o", "text", "--speed", "100")
     child.expect_exact("\x1b[1;31mrefused 2")
     assert ended(child) == 0
     plain = terminal("replay", SESSION, "--no-wait", NO_COLOR="1")
     assert ended(plain) == 0
     assert "\x1b" not in (plain.before or "")
+
+
+def test_replay_says_what_does_not_go_together(served: FakeAgent, hoop: Hoop) -> None:
+    for wrong in (
+        ["--follow", "-o", "json"],
+        ["--follow"],  # no terminal
+        ["--from", "4", "--to", "2"],
+        ["--max-idle", "long"],
+        ["--speed", "0"],
+        ["--speed", "2", "--no-wait"],
+        ["-o", "mp4"],
+    ):
+        done = hoop("replay", SESSION, *wrong)
+        assert (done.returncode, done.stdout) == (2, ""), wrong
+        assert done.stderr.startswith("hoop: ")
+
+
+def test_replay_from_and_to_are_numbers_of_statements(served: FakeAgent, hoop: Hoop) -> None:
+    for output in ("text", "sql", "cast"):
+        shown = hoop("replay", SESSION, "-o", output, "--to", "1").stdout
+        assert "select 1" in shown
+        assert "delete from orders" not in shown
+        shown = hoop("replay", SESSION, "-o", output, "--from", "2").stdout
+        assert "select 1" not in shown
+        assert "delete from orders" in shown
 
 
 def test_replay_gives_events_and_a_script(served: FakeAgent, hoop: Hoop) -> None:

@@ -142,7 +142,9 @@ def test_pauses_are_real_scaled_and_shortened_aloud() -> None:
     assert waits == [1.0, 2.0, LONGEST_PAUSE]
     assert any("9 min pass" in x for x in paced(Timeline(), events, 1) if isinstance(x, str))
     faster = [x for x in paced(Timeline(), events, 4) if isinstance(x, float)]
-    assert faster == [0.25, 0.5, LONGEST_PAUSE]
+    assert faster == [0.25, 0.5, LONGEST_PAUSE / 4]
+    short = [x for x in paced(Timeline(), events, 1, 0.5) if isinstance(x, float)]
+    assert short == [0.5, 0.5, 0.5]
     assert not [x for x in paced(Timeline(), events, 0) if isinstance(x, float)]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hoopcli.session_view import UNTOLD, pairs, summed, table
-from hoopcore.recording import Copied, End, Finished, Header, Known, Said
+from hoopcore.recording import Copied, End, Finished, Header, Known, Said, Unmasked
 from tests.cli.agent import FakeAgent
 from tests.cli.conftest import Hoop
 from tests.cli.test_replay import PUBLIC, SESSION, recording, serve
@@ -27,6 +27,8 @@ EVENTS: list[Known] = [
     Said(seq=2, text="select", verdict="hold"),
     Said(seq=2, text="select"),
     Finished(seq=2, rows=1, bytes=10, masked={"email": 1}, by_column={"note": {"email": 1}}),
+    Unmasked(columns=("public.t.b", "public.t.a"), grants=("grt-1",)),
+    Unmasked(),
     Said(seq=3, text="delete", verdict="refuse"),
     Said(seq=4, text="copy"),
     Copied(seq=4, to="client", bytes=3000),
@@ -51,6 +53,7 @@ def test_the_card_has_what_happened_and_leaves_out_what_did_not() -> None:
     card = dict(pairs(told, datetime(2026, 11, 23, tzinfo=UTC)))
     assert card["statements"] == "4, 1 refused, 1 held, 1 failed"
     assert card["gave"] == "5 rows, 2 KiB"
+    assert card["in clear"] == "public.t.a, public.t.b", "what was shown once was shown"
     assert card["copied"] == "2 KiB to the client"
     assert card["end"] == "killed: it took too long"
     assert "(not told)" in table(told, 80)

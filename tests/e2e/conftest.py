@@ -9,7 +9,7 @@ import pytest
 from hoopcli.demo.world import World
 from tests.e2e.holds import Holding
 from tests.e2e.world import Person
-from tests.worlds import signed_in, started
+from tests.worlds import asking, signed_in, started
 
 _SIGNED_IN: dict[str, Person] = {}
 
@@ -60,9 +60,7 @@ def decider(holding: Holding) -> Person:
 @pytest.fixture(scope="session")
 def asker(holding: Holding, decider: Person) -> Person:
     """With a grant, and held statements."""
-    person = signed_in(holding, "ana")
-    person.granted(decider, span="2h")
-    return person
+    return asking(holding, decider, "2h")
 
 
 @pytest.fixture

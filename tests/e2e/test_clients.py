@@ -129,11 +129,13 @@ def test_error_texts_of_masked_statements_are_withheld(dsn: str) -> None:
         assert SSN not in str(failed.value.diag.message_detail)
 
 
-def test_copy_out_of_masked_relations_is_refused(dsn: str) -> None:
+def test_copy_out_of_masked_relations_is_masked(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
+        with connection.cursor().copy("copy customers (id, ssn) to stdout") as copy:
+            assert ("1", "*******9999") in list(copy.rows())
         with (
-            pytest.raises(psycopg.errors.InsufficientPrivilege),
-            connection.cursor().copy("copy customers to stdout") as copy,
+            pytest.raises(psycopg.errors.InsufficientPrivilege, match="mask-copy-out"),
+            connection.cursor().copy("copy customers to stdout (format binary)") as copy,
         ):
             copy.read()
         with connection.cursor().copy("copy (select id from orders) to stdout") as copy:

@@ -36,7 +36,7 @@ from tests.e2e.test_clients import listening
 from tests.e2e.test_ssh_lane import kept
 from tests.e2e.world import Person
 from tests.servers import missing
-from tests.worlds import signed_in, started
+from tests.worlds import asking, signed_in, started
 
 
 class Machine(World):
@@ -76,9 +76,7 @@ def ben(world: Machine) -> Person:
 
 @pytest.fixture(scope="module")
 def ana(world: Machine, ben: Person) -> Person:
-    person = signed_in(world, "ana")
-    person.granted(ben, span="1h")
-    return person
+    return asking(world, ben, "1h")
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,7 @@ def test_what_a_graphical_client_asks_is_answered_as_without_hoop(
         told, expected = filled(told), filled(expected)
     if name.endswith(" hidden"):
         expected = [[False] * len(part) for part in expected]
+        expected[2][0] = True  # a constant of the text
     if name.endswith("rows of a table"):
         expected = [[masked(row) for row in part] for part in expected]
     assert told == expected

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hoopagent.config import Config
 from hoopagent.errors import Refused
 from hoopagent.store import Token
 from hoopagent.store.sql import SqlStore
-from hoopcore.access import GRANT_MOVES, REQUEST_MOVES
+from hoopcore.access import GRANT_MOVES, REQUEST_MOVES, Wish
 from hoopcore.model import (
     SECOND,
     Answer,
@@ -34,16 +35,38 @@ from hoopcore.model import (
     Vote,
 )
 from tests.store.conftest import opened
-from tests.store.world import CONFIG, DAY, HOUR, World, section
+from tests.store.world import CONFIG, DAY, HOUR, World, offer, section
 
 LONG = bool(os.environ.get("HOOP_LONG"))
 SEQUENCES, STEPS = (150, 100) if LONG else (6, 50)
 
-TARGETS = ("prod-db", "prod-vault", "dev-db")
-CEILINGS = {"prod-db": 4 * HOUR, "prod-vault": HOUR // 2, "dev-db": 8 * HOUR}
-RULES = {"prod-db": 2 * HOUR, "prod-vault": 2 * HOUR, "dev-db": 8 * HOUR}
-VOTES = {"prod-db": 1, "prod-vault": 2, "dev-db": 0}
-APPROVERS = {"prod-db": {"dba", "oncall"}, "prod-vault": {"dba", "security"}, "dev-db": set()}
+TARGETS = ("prod-db", "prod-vault", "dev-db", "wait-db")
+CEILINGS = {"prod-db": 4 * HOUR, "prod-vault": HOUR // 2, "dev-db": 8 * HOUR, "wait-db": HOUR}
+RULES = {"prod-db": 2 * HOUR, "prod-vault": 2 * HOUR, "dev-db": 8 * HOUR, "wait-db": 2 * HOUR}
+VOTES = {"prod-db": 1, "prod-vault": 2, "dev-db": 0, "wait-db": 1}
+APPROVERS = {
+    "prod-db": {"dba", "oncall"},
+    "prod-vault": {"dba", "security"},
+    "dev-db": set(),
+    "wait-db": {"dba"},
+}
+START_WITHIN = {"wait-db": 3 * HOUR}
+
+
+def config() -> Config:
+    """The company's, with a target where a grant's time begins with the first connection."""
+    waiting = offer("wait-*", ["dba"], starts="connect", start_within="3h")
+    engineer = CONFIG.roles["engineer"]
+    offers = (*engineer.may_request, waiting)
+    return CONFIG.model_copy(
+        update={
+            "targets": {**CONFIG.targets, "wait-db": section("1h")},
+            "roles": {
+                **CONFIG.roles,
+                "engineer": engineer.model_copy(update={"may_request": offers}),
+            },
+        }
+    )
 
 
 @dataclass(slots=True)
@@ -69,6 +92,7 @@ class Lives:
     async def step(self) -> None:
         acts: list[tuple[int, Callable[[], Awaitable[None]]]] = [
             (7, self.ask),
+            (3, self.extend),
             (9, self.vote),
             (4, self.two_at_once),
             (1, self.cancel),
@@ -116,8 +140,11 @@ class Lives:
         seconds = self.dice.choice([1, 60, HOUR // 2, HOUR, 3 * HOUR, 9 * HOUR])
         key = self.dice.choice(["", "", "k1", "k2"])
         scope = self.dice.choice([None, "public.orders:read", "*.*:read"])
-        self.tell(who.subject, target, seconds, key, scope)
-        made = await self.attempt(self.world.ask(who, target, seconds, scope=scope, key=key))
+        starts = self.dice.choice([None, None, None, HOUR // 4, 3 * HOUR])
+        at = None if starts is None else self.world.time + starts * SECOND
+        self.tell(who.subject, target, seconds, key, scope, starts)
+        asking = self.world.ask(who, target, seconds, scope=scope, key=key, starts=at)
+        made = await self.attempt(asking)
         if made is None:
             return
         earlier = self.keys.get((who.id, key)) if key else None
@@ -128,6 +155,21 @@ class Lives:
         self.asked[made["id"]] = seconds
         if key:
             self.keys[who.id, key] = made["id"]
+
+    async def extend(self) -> None:
+        id = self.any_grant()
+        grant = self.grants.get(id)
+        who = self.person()
+        if grant is not None and self.dice.random() < 0.9:
+            who = next(person for person in self.people if person.id == grant.principal)
+        seconds = self.dice.choice([60, HOUR // 2, 9 * HOUR])
+        self.tell(who.subject, id, seconds)
+        wish = Wish("", "it takes longer", seconds, extends=id)
+        made = await self.attempt(self.world.requests.ask(who, wish))
+        if made is not None:
+            assert grant is not None
+            assert (made["target"], who.id) == (grant.target, grant.principal)
+            self.asked[made["id"]] = seconds
 
     async def vote(self) -> None:
         await self.one_vote(self.world)
@@ -272,17 +314,26 @@ class Lives:
 
     async def until(self, person: str, target: str) -> Time | None:
         """Invariants 1 and 11, computed from the model's own memory and the rows' states."""
-        ends = []
+        spans, found = [], []
+        ceiling = self.ceilings[target] * SECOND
         for grant in await self.world.store.grants(principal=person, target=target, limit=None):
             born = self.grants.get(grant.id, grant)
-            ceiling = self.ceilings[target] * SECOND
-            end = min(born.not_after, born.not_before + ceiling)
-            usable = grant.state in (GrantState.ACTIVE, GrantState.SCHEDULED)
-            if usable and born.not_before <= self.now < end:
-                ends.append(end)
-        if not ends or self.identity[person] <= self.now:
+            if grant.state not in (GrantState.ACTIVE, GrantState.SCHEDULED):
+                continue
+            if grant.lasts is None:
+                spans.append((born.not_before, min(born.not_after, born.not_before + ceiling)))
+            elif grant.started is not None:
+                length = min(grant.lasts * SECOND, ceiling)
+                spans.append((grant.started, min(born.not_after, grant.started + length)))
+            elif born.not_before <= self.now < born.not_after - grant.lasts * SECOND:
+                found.append(self.now + min(grant.lasts * SECOND, ceiling))  # if they connect now
+        end = self.now
+        while any(first <= end < last for first, last in spans):  # one goes on from another
+            end = max(last for first, last in spans if first <= end)
+        found += [end] if end > self.now else []
+        if not found or self.identity[person] <= self.now:
             return None
-        return min(max(ends), self.identity[person])
+        return min(max(found), self.identity[person])
 
     async def check(self) -> None:
         await self.see_time()
@@ -346,11 +397,26 @@ class Lives:
                         ended_at=before.ended_at,
                         ended_by=before.ended_by,
                         ended_why=before.ended_why,
+                        lasts=before.lasts,
+                        started=before.started,
                     )
                     == before
                 )
+                self.check_clock(before, grant)
                 assert before.state is grant.state or moved(before.state, grant.state)
         self.grants = {grant.id: grant for grant in stored}
+
+    def check_clock(self, before: Grant, grant: Grant) -> None:
+        """A clock begins once, at its time or with a connection, within every ceiling of then."""
+        if (grant.started, grant.lasts) == (before.started, before.lasts):
+            return
+        whole = (before.not_after - before.not_before) // SECOND
+        assert before.started is None
+        assert grant.started is not None
+        assert grant.lasts is not None
+        assert grant.lasts == min(before.lasts or whole, self.ceilings[grant.target])
+        assert before.not_before <= grant.started <= self.now
+        assert grant.ends <= grant.not_after
 
     async def check_new_grant(self, grant: Grant, request: Request) -> None:
         """Invariant 5: never more than asked for, than any vote allowed, than any ceiling."""
@@ -360,8 +426,12 @@ class Lives:
             if vote.duration is not None
         ]
         bound = min([request.duration, self.ceilings[grant.target], *conditions])
-        assert grant.not_after - grant.not_before == bound * SECOND
-        assert request.created <= grant.not_before < request.expires
+        slack = 0 if request.extends else START_WITHIN.get(grant.target, 0)
+        assert grant.not_after - grant.not_before == (bound + slack) * SECOND
+        assert request.created <= grant.not_before
+        assert grant.not_before >= (request.starts or 0)
+        if not request.extends and request.starts is None:
+            assert grant.not_before < request.expires
         assert (grant.principal, grant.target) == (request.requester, request.target)
         assert request.scope.covers(grant.scope)
 
@@ -420,7 +490,7 @@ async def begin(store: SqlStore, other: SqlStore, seed: int, start: Time) -> Liv
         somebody("sue", "sales"),
     ]
     worlds = [
-        World(each, CONFIG, start, random.Random(seed * 2 + n))
+        World(each, config(), start, random.Random(seed * 2 + n))
         for n, each in enumerate((store, other))
     ]
     lives = Lives(worlds[0], worlds[1], dice, people)

@@ -45,7 +45,6 @@ async def test_one_look_says_what_three_questions_say(store: SqlStore) -> None:
     [
         (BEN.id, "prod-db", LATER),
         (ANA.id, "dev-db", LATER),
-        (ANA.id, "prod-db", START - 1),
         (ANA.id, "prod-db", START + 3600 * SECOND),
         ("p-nobody", "prod-db", LATER),
     ],
@@ -55,6 +54,11 @@ async def test_it_holds_for_that_principal_there_and_then_only(
 ) -> None:
     await furnished(store)
     assert (await store.standing(who, where, when, who=True)).grants == []
+
+
+async def test_one_that_begins_later_is_in_it_already(store: SqlStore) -> None:
+    await furnished(store)
+    assert (await store.standing(ANA.id, "prod-db", START - 1)).grants == [a_grant()]
 
 
 async def test_the_terms_of_a_grant_are_those_of_its_request(store: SqlStore) -> None:

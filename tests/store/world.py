@@ -9,7 +9,9 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from hoopagent.beginning import begin_waiting
 from hoopagent.config import (
     Agent,
     Config,
@@ -56,11 +58,15 @@ def section(max_duration: str = "4h", owners: Iterable[str] = ()) -> TargetSecti
 
 
 def offer(
-    targets: str, approvers: Iterable[str], votes: int = 1, scope: str = "*.*:*", max: str = "2h"
+    targets: str,
+    approvers: Iterable[str],
+    votes: int = 1,
+    scope: str = "*.*:*",
+    max: str = "2h",
+    **more: Any,
 ) -> Eligibility:
-    return Eligibility(
-        targets=(targets,), approvers=frozenset(approvers), votes=votes, scope=scope, max=max
-    )
+    plain = {"targets": (targets,), "votes": votes, "scope": scope, "max": max}
+    return Eligibility.model_validate({**plain, "approvers": frozenset(approvers), **more})
 
 
 CONFIG = Config(
@@ -161,9 +167,10 @@ class World:
         reason: str = "order 4711 is stuck",
         scope: str | None = None,
         key: str = "",
+        starts: Time | None = None,
     ) -> View:
         parsed = None if scope is None else Scope.parse(scope)
-        wish = Wish(target, reason, seconds, parsed, "", "", Priority.NORMAL, key)
+        wish = Wish(target, reason, seconds, parsed, "", "", Priority.NORMAL, key, starts)
         return await self.requests.ask(who, wish)
 
     async def approve(self, who: Principal, request: str, seconds: int | None = None) -> View:
@@ -186,14 +193,19 @@ class World:
         section = self.config.targets.get(target)
         if section is None:
             return None
-        grants = await self.store.grants(principal=who.id, target=target, live_at=now)
-        until = await self.store.identity_until(who.id)
-        return access(grants, who.id, target_of(target, section), now, until)
+        standing = await self.store.standing(who.id, target, now)
+        return access(standing.grants, who.id, target_of(target, section), now, standing.until)
 
     # --- sessions
 
+    async def disconnect(self, session: str) -> None:
+        found = await self.store.session(session)
+        assert found is not None
+        await self.store.update_session(replace(found, ended=self.time, end_cause="client left"))
+
     async def connect(self, who: Principal, target: str = "prod-db") -> str | None:
         """Opens a session, or says None."""
+        await self.begin_waiting(who.id, target)
         found = await self.access(who, target)
         if found is None:
             return None
@@ -203,6 +215,14 @@ class World:
         )
         return id
 
+    async def begin_waiting(self, who: str, target: str) -> None:
+        """What waits for a connection has found one."""
+        now = await self.store.highest_time(self.time)
+        there = self.means.target(target)
+        if there is not None:
+            standing = await self.store.standing(who, target, now)
+            await begin_waiting(self.means, standing.grants, there, now)
+
     async def close_sessions(self, grant: str) -> list[str]:
         """Closes what rests only on this grant."""
         resting = await self.store.sessions(grant=grant, live=True)
@@ -211,7 +231,10 @@ class World:
     async def look(self) -> list[str]:
         """The watch that goes round each second."""
         await self.grants.sweep(self.time)
-        return await self._close_bereft(await self.store.sessions(live=True, limit=10_000))
+        live = await self.store.sessions(live=True, limit=10_000)
+        for who, target in {(session.principal, session.target) for session in live}:
+            await self.begin_waiting(who, target)
+        return await self._close_bereft(live)
 
     async def live_sessions(self) -> set[str]:
         return {session.id for session in await self.store.sessions(live=True, limit=10_000)}

@@ -63,7 +63,7 @@ def test_a_missing_file_is_a_problem_and_not_a_default(folder: Path) -> None:
 
 def test_a_file_that_is_no_toml_is_named_with_the_line(folder: Path) -> None:
     edit(folder, "roles.toml", "[roles.dba]", "[roles.dba")
-    assert any(p.startswith("roles.toml:13:") for p in problems(folder))
+    assert any(p.startswith("roles.toml:27:") for p in problems(folder))
 
 
 def test_a_secret_reference_that_stands_for_nothing_stops_the_start(
@@ -170,3 +170,27 @@ def test_a_role_cannot_be_imposed_behind_a_pooler(folder: Path) -> None:
     assert problems(folder) == []
     edit(folder, "targets.toml", 'tier = "high"', 'pooler = "transaction"')
     assert "keeps no role" in problems(folder)[0]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("needs = [{ votes = 1 }]", "1 votes are needed of nobody"),
+        ('later = [{ after = "48h", approvers = ["x"] }]', "the request has lapsed"),
+        ('later = [{ after = "1h" }]', "nobody is added"),
+        ('reasons = { ticket = "OPS-[" }', "is no pattern (RE2)"),
+        ('auto = [{ name = "a", hours = ["mon 9-18"] }]', "no time zone"),
+        ('auto = [{ name = "a", scope = ".x:read" }]', "schema.table"),
+        ('auto = [{ name = "a", scope = "*.*:update", read_only = true }]', "grants nothing"),
+        ('auto = [{ name = "a" }, { name = "a" }]', "two automatic approvals"),
+        ('auto = [{ name = "a", max_rows = 0 }]', "max_rows"),
+        ('auto = [{ name = "a", max_rowss = 5 }]', 'did you mean "max_rows"'),
+        ('starts = "never"', "starts"),
+    ],
+)
+def test_a_policy_of_approvals_that_makes_no_sense_is_named(
+    folder: Path, lines: str, said: str
+) -> None:
+    edit(folder, "roles.toml", "votes = 1  ", f"votes = 1\n{lines}\n#")
+    (problem,) = [one for one in problems(folder) if one.startswith("roles.toml")]
+    assert said in problem

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoopcore.detectors import KINDS, Span, Sweep, find, is_card
+from hoopcore.detectors import KINDS, Own, Span, Sweep, find, is_card
+
+PEOPLE = ("card", "ssn", "email")
+JWT = b"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+GITHUB = b"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"
+PEM = b"-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----"
+STAFF = Own("staff", r"\bEMP-[0-9]{6}\b", "luhn", match=["EMP-123455"]).kind()
 
 
-def shown(text: str) -> str:
+def shown(text: str, kinds: Iterable[str] = PEOPLE) -> str:
     """The text as it is shown: what is found is hidden but for what its kind keeps."""
     data = bytearray(text.encode())
-    for span in find(bytes(data)):
+    for span in find(bytes(data), kinds):
         data[span.start : span.stop - span.keep] = b"*" * (span.stop - span.keep - span.start)
     return data.decode()
 
@@ -113,20 +121,29 @@ pieces = st.sampled_from(
         *(b"4111111111111111", b"4111 1111 1111 1111", b"4111111111111112", b"378282246310005"),
         *(b"123-45-6789", b"000-12-3456", b"ada@example.com", b"x@", b"@", b" ", b"-", b"."),
         *(b"7", b"77", b"a", b"/", b"\xc5\xbc", b"\xff", b"\x00\x00\x00\x31", b"long words " * 50),
+        *(b"DE89 3704 0044 0532 0130 00", b"GB82WEST12345698765432", b"+44 7911 123456", b"+1 "),
+        *(b"(212) 555-0142", b"0171 1234567", b"192.168.0.12", b"2001:db8::1", b"::", b"eyJ"),
+        *(JWT, b"AKIAIOSFODNN7EXAMPLE", b"AIzaSyD" + b"x" * 32, GITHUB, b"xoxb-1234567890-abc"),
+        *(PEM, b"-----BEGIN PRIVATE KEY-----", b"\n", b"EMP-123455", b"EMP-1"),
     ]
 )
+
+
+SWEEPS = [
+    Sweep([*KINDS, STAFF]),
+    *(Sweep(kinds) for kinds in (KINDS, ("ssn", "email"), ("phone",))),
+    Sweep([STAFF]),
+]
 
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(pieces, max_size=8), st.sampled_from([b"", b"\0\0\x31\x31", b"\0\0\0\x40", b"D\0"]))
 def test_the_quick_look_over_many_cells_misses_nothing(parts: list[bytes], before: bytes) -> None:
     cell = b"".join(parts)
-    for kinds in (KINDS, ("ssn", "email"), ("email",)):
-        sweep = Sweep(kinds)
+    for sweep in SWEEPS:
         data = before + cell + b"\0\0\0\x31text"
         span = (len(before), len(before) + len(cell))
         places = [p for p in sweep.suspects(data, 0, len(data)) if span[0] < p[1] <= span[1]]
         found = sweep.confirm(data, span, places)
-        assert [(s.start - span[0], s.stop - span[0], s.kind, s.keep) for s in found] == find(
-            cell, kinds
-        )
+        shifted = [(s.start - span[0], s.stop - span[0], s.kind, s.keep) for s in found]
+        assert shifted == sweep.find(cell)

@@ -24,7 +24,7 @@ from hoopagent.config_files import FILES
 from hoopcli.app import ENTRIES
 from hoopcli.errors import Exit
 from hoopcore import masks_file, policy
-from hoopcore.detectors import KINDS
+from hoopcore.detectors import CHECKSUMS, KINDS
 from hoopcore.masking import Masking
 from hoopcore.statement import Effect
 from hoopcore.styles import Style
@@ -107,6 +107,8 @@ def test_every_name_in_the_readme_s_map_exists() -> None:
 
 MODELS: Mapping[str, type[BaseModel]] = {
     "[agent]": configuration.Agent,
+    "[[agent.audit]]": configuration.AuditSink,
+    "[[agent.notify]]": configuration.Notify,
     "[identity]": configuration.Identity,
     "[[identity.workloads]]": configuration.Workload,
     "[targets.NAME]": configuration.TargetSection,
@@ -114,6 +116,10 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "tls": configuration.Tls,
     "[roles.NAME]": configuration.Role,
     "[[roles.NAME.may_request]]": configuration.Eligibility,
+    "[[roles.NAME.may_request.needs]]": configuration.Need,
+    "[[roles.NAME.may_request.later]]": configuration.Escalation,
+    "[[roles.NAME.may_request.auto]]": configuration.Auto,
+    "[roles.NAME.may_request.reasons]": configuration.Reasons,
 }
 
 
@@ -150,7 +156,7 @@ def default_of(field: FieldInfo) -> str:
 
 def test_every_section_of_the_configuration_has_a_table() -> None:
     assert {*configuration.Section.__subclasses__()} - {configuration.Config} == {*MODELS.values()}
-    assert {*documented()} == {*MODELS, "masks.toml", "[[mask]]"}
+    assert {*documented()} == {*MODELS, "masks.toml", "[[mask]]", "[[detector]]"}
     for name in FILES:
         assert f"## {name}" in text_of("docs/reference/configuration.md")
 
@@ -178,19 +184,24 @@ def test_every_word_a_key_may_have_is_in_its_row() -> None:
 
 
 def test_every_key_of_a_mask_has_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    known: dict[bool, Sequence[str]] = {}
+    known: dict[str, Sequence[str]] = {}
     monkeypatch.setattr(
         masks_file._Loader,
         "_known",
-        lambda _, path, table, names: known.update({bool(path): names}),
+        lambda _, path, table, names: known.update({f"[[{path[0]}]]" if path else "": names}),
     )
-    masks_file.read_masks('[[mask]]\ncolumn = "a.b.c"\nstyle = "full"')
-    assert sorted(documented()["masks.toml"]) == sorted(known[False])
-    assert sorted(documented()["[[mask]]"]) == sorted(known[True])
+    mask = '[[mask]]\ncolumn = "a.b.c"\nstyle = "full"'
+    detector = '[[detector]]\nname = "x"\npattern = "x"\nmatch = ["x"]'
+    masks_file.read_masks(f"{mask}\n{detector}")
+    assert sorted(documented()["masks.toml"]) == sorted(known.pop(""))
+    for heading, keys in known.items():
+        assert sorted(documented()[heading]) == sorted(keys)
     for style in Style:
         assert f'`"{style}"`' in documented()["[[mask]]"]["style"][2]
     for kind in KINDS:
         assert f'`"{kind}"`' in documented()["masks.toml"]["detectors"][2]
+    for checksum in CHECKSUMS:
+        assert f'`"{checksum}"`' in documented()["[[detector]]"]["checksum"][2]
 
 
 def test_every_effect_is_explained() -> None:

@@ -23,9 +23,9 @@ from hoopagent.identity import Identity, principal_id
 from hoopagent.key_files import KeyUnsafe
 from hoopagent.keys import Keys
 from hoopagent.provider import Provider, ProviderAway, is_protected
-from hoopagent.store import Store
+from hoopagent.store import Store, StoreAway
 from hoopagent.store.sql import open_store
-from hoopcore.model import SECOND, Kind, is_id
+from hoopcore.model import SECOND, AuditEvent, Kind, Principal, Time, is_id
 from tests.signing import CLIENT, ISSUER, NOW, Clock, good_claims, public_keys, sign
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -377,3 +377,51 @@ async def test_a_clock_that_ran_ahead_is_mended_as_the_docs_say(
         store.execute(found[1])
     office.identity._highest = -SECOND  # the agent was stopped
     await office.sign_in()
+
+
+# --- groups that are lost, people who leave -------------------------------------------------------
+
+
+async def test_what_lost_groups_end_has_ended_before_the_new_ones_are_believed(
+    office: Office,
+) -> None:
+    seen: list[tuple[frozenset[str], frozenset[str], frozenset[str]]] = []
+
+    async def regrouped(old: Principal, new: Principal, _: Time) -> None:
+        known = await office.store.principal(new.id)
+        assert known is not None
+        seen.append((old.groups, new.groups, known.groups))
+
+    office.identity.regrouped.append(regrouped)
+    await office.sign_in(groups=["engineering", "dba"])
+    assert seen == []  # nobody was known before
+    await office.sign_in(groups=["engineering"])
+    both, one = frozenset({"engineering", "dba"}), frozenset({"engineering"})
+    assert seen == [(both, one, both)]
+
+
+async def test_a_sign_in_whose_losses_cannot_be_written_is_none(office: Office) -> None:
+    async def away(*_: object) -> None:
+        raise StoreAway("away")
+
+    id = (await office.sign_in(groups=["dba"])).principal.id
+    office.identity.regrouped.append(away)
+    with pytest.raises(StoreAway):
+        await office.sign_in(groups=[])
+    known = await office.store.principal(id)
+    assert known is not None
+    assert known.groups == {"dba"}  # so that the next sign-in finds the same loss
+
+
+async def test_who_has_left_is_not_signed_in_again_whatever_the_provider_says(
+    office: Office,
+) -> None:
+    signed = await office.sign_in()
+    at, id = office.clock.at, signed.principal.id
+    event = AuditEvent(at, "operator", "principal.left", id)
+    await office.store.leave(id, "operator", "left", at, event)
+    assert await error_of(office.sign_in) == "left"
+    assert await error_of(lambda: office.identity.authenticate(signed.token, 1)) == "token_revoked"
+    assert (await office.store.audit_events())[0].action == "sign-in.refused"
+    await office.store.come_back(id, AuditEvent(at, "operator", "principal.came-back", id))
+    assert (await office.sign_in()).principal.id == id

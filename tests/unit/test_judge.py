@@ -9,8 +9,9 @@ import pytest
 
 from hoopagent.judge import Judge, changes_catalog
 from hoopcore.masking import Bound, Masking
-from hoopcore.model import EVERYTHING, Kind, Principal, Target
+from hoopcore.model import EVERYTHING, Kind, Principal, Scope, Target
 from hoopcore.policy import Facts, Policy
+from hoopcore.sql.catalog import Catalog, Table
 from hoopcore.sql.postgres import read
 from hoopcore.stream import Ask, AskKind
 
@@ -59,6 +60,22 @@ def test_what_a_mask_cannot_follow_is_refused(text: str) -> None:
     verdict = masked.judge(ask(text), read(text.encode()))
     assert not verdict.allowed
     assert verdict.rule.startswith("mask-")
+
+
+def test_a_rule_about_filters_knows_the_masks_of_the_session() -> None:
+    rules = (
+        '[[rule]]\nname = "no-guessing"\nverdict = "refuse"\nreason = "no"\nfilters_masked = true\n'
+    )
+    columns = ((1, "id", 23), (2, "ssn", 25))
+    catalog = Catalog((Table(20001, "public", "customers", "r", columns),))
+    masking = Masking.load(MASKS)
+    masked = replace(judge(masking.bind(catalog)), policy=Policy.load(rules))
+    text = "select id from customers where ssn = '1'"
+    verdict = masked.judge(ask(text), read(text.encode()))
+    assert (verdict.allowed, verdict.rule) == (False, "no-guessing")
+    masked.bound = masking.bind(catalog, unmasks=Scope.parse("customers.ssn:unmask").unmasks)
+    assert masked.judge(ask(text), read(text.encode())).allowed
+    assert masked.masked(read(text.encode())) == {"ssn"}
 
 
 def test_the_record_leaves_out_what_is_covered_and_nothing_else() -> None:

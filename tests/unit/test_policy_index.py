@@ -136,6 +136,7 @@ rules_without_names = st.builds(
     functions=st.sampled_from([(), (RelationPattern.parse("public.f"),)]),
     missing_where=st.sampled_from([False, False, True]),
     missing_limit=st.sampled_from([False, False, True]),
+    filters_masked=st.sampled_from([False, False, True]),
     ddl=st.sampled_from([(), (), (DdlPattern.parse("drop *"),)]),
     statements_above=st.sampled_from([0, 0, 1]),
 )

@@ -91,6 +91,7 @@ def test_the_strongest_rule_that_surely_stands_there_is_told() -> None:
         {"priorities": '["low"]'},
         {"effects": '["update"]', "missing_where": "true"},
         {"missing_limit": "true"},
+        {"filters_masked": "true"},
         {"statements_above": "3"},
         {"unless": '{ times = ["22:00-06:00 UTC"] }'},
     ],

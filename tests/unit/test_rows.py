@@ -6,18 +6,21 @@ import contextlib
 import json
 import struct
 from collections import Counter
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoopcore.detectors import KINDS, Sweep, find
+from hoopcore.forms import forms_of
 from hoopcore.masking import Plan
-from hoopcore.protocols.postgres import rows
+from hoopcore.protocols.postgres import row_arrays
+from hoopcore.protocols.postgres.binaries import hard_hits
 from hoopcore.protocols.postgres.rows import FEW, mask_rows
 from hoopcore.stream import ProtocolError
-from hoopcore.styles import Style, hidden
-from hoopcore.watches import Watch
+from hoopcore.styles import FORMED, Style, hidden
+from hoopcore.watches import HARD, Watch
 
 Cells = list[bytes | None]
 SWEEP = Sweep(KINDS)
@@ -57,9 +60,13 @@ def wanted(plan: Plan, rows_: list[Cells]) -> tuple[list[Cells], Counter[str]]:
     for cells in rows_:
         masked: Cells = []
         treatments = plan.cells if plan.cells is not None else (Style.NULL,) * len(cells)
-        for cell, treatment in zip(cells, treatments, strict=True):
+        for column, (cell, treatment) in enumerate(zip(cells, treatments, strict=True)):
             if cell is None or treatment is None:
                 masked.append(cell)
+            elif isinstance(treatment, Watch) and treatment in HARD:
+                found = hard_hits(SWEEP, treatment, bytearray(cell), [0], [len(cell)])
+                counts.update(kind for _, kind in found)
+                masked.append(None if found else cell)
             elif isinstance(treatment, Watch):
                 spans = find(cell)
                 counts.update(span.kind for span in spans)
@@ -69,6 +76,9 @@ def wanted(plan: Plan, rows_: list[Cells]) -> tuple[list[Cells], Counter[str]]:
                         span.stop - span.keep - span.start
                     )
                 masked.append(None if spans and treatment is not Watch.TEXT else bytes(value))
+            elif treatment in FORMED or column in plan.forms:
+                counts[treatment] += 1
+                masked.append(plan.forms[column].one(cell) if column in plan.forms else None)
             else:
                 counts[treatment] += 1
                 stop = hidden(treatment, cell, utf8=plan.utf8)
@@ -115,14 +125,61 @@ words = st.sampled_from(
         *(b"x" * 48, b"7" * 49, b"a@" + b"b" * 300, b"long " * 40 + CARD + b" tail" * 40),
     ]
 )
-cells = st.one_of(st.none(), words, st.binary(max_size=40), st.builds(bytes.__add__, words, words))
-treatments = st.sampled_from([None, None, *Style, Watch.TEXT, Watch.NULL])
+typed = st.sampled_from(
+    [
+        *(b"2024-05-17", b"2024-05-17 12:34:56.789", b"2024-05-17 12:34:56+02", b"0044-03-15 BC"),
+        *(b"infinity", b"17.05.2024", b"84312.55", b"-842", b"42", b"7", b"0.0347", b"1.5e+20"),
+        *(b"NaN", b"-", b".5", b'{a,"b c",NULL}', b"{ada@example.com,4111111111111111}"),
+        *(struct.pack("!q", int(CARD)), struct.pack("!i", 8902), struct.pack("!q", -(2**63))),
+        *(
+            struct.pack("!d", 84312.55),
+            struct.pack("!f", float("nan")),
+            b"\\x" + CARD.hex().encode(),
+        ),
+        struct.pack("!hhHh4H", 4, 3, 0, 0, 4111, 1111, 1111, 1111),
+        struct.pack("!iiIii", 1, 0, 25, 2, 1) + struct.pack("!i", 16) + CARD + b"\xff" * 4,
+        struct.pack("!iIiq", 1, 20, 8, int(CARD)),
+    ]
+)
+cells = st.one_of(
+    st.none(), words, typed, st.binary(max_size=40), st.builds(bytes.__add__, words, words)
+)
+treatments = st.sampled_from([None, None, *Style, Watch.TEXT, Watch.NULL, *sorted(HARD, key=str)])
+
+
+class Typed(NamedTuple):
+    type: int
+    format: int
+
+
+FORMS = [
+    (style, Typed(kind, format_))
+    for style, kinds in (
+        (Style.YEAR_ONLY, (1082, 1114, 1184)),
+        (Style.ROUND, (20, 21, 23, 700, 701, 1700)),
+        (Style.HASH, (25, 1042)),
+        (Style.KEEP_LAST_4, (1009,)),
+        (Style.FULL, (1009,)),
+    )
+    for kind in kinds
+    for format_ in (0, 1)
+]
 
 
 @st.composite
 def results(draw: st.DrawFn, rows_: st.SearchStrategy[int]) -> tuple[Plan, list[Cells]]:
     width = draw(st.integers(0, 6))
-    plan = Plan(tuple(draw(treatments) for _ in range(width)), SWEEP, draw(st.booleans()))
+    utf8 = draw(st.booleans())
+    chosen = [
+        draw(st.one_of(st.tuples(treatments, st.none()), st.sampled_from(FORMS)))
+        for _ in range(width)
+    ]
+    parts = [
+        forms_of([cell], [column or Typed(0, 0)], utf8=utf8, key=b"key") if column else {}
+        for cell, column in chosen
+    ]
+    forms = {place: part[0] for place, part in enumerate(parts) if part}
+    plan = Plan(tuple(cell for cell, _ in chosen), SWEEP, utf8, forms=forms)
     distinct = draw(
         st.lists(st.lists(cells, min_size=width, max_size=width), min_size=1, max_size=8)
     )
@@ -158,7 +215,7 @@ def test_where_a_chunk_ends_never_changes_the_rows(
 
 
 def test_more_rows_than_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "_AT_ONCE", 50)
+    monkeypatch.setattr(row_arrays, "_AT_ONCE", 50)
     plan = Plan((Style.NULL, Style.KEEP_DOMAIN, Watch.TEXT, Watch.NULL), SWEEP)
     rows_: list[Cells] = [
         [b"%d" % i, b"user%d@example.com" % i, CARD if i % 7 else None, CARD if i % 5 == 0 else b""]
@@ -222,8 +279,12 @@ def test_a_rejected_card_hides_no_other_hit() -> None:
         (b'{"note": "\\\\nada@example.com"}', b'{"note": "\\\\****@example.com"}'),
         (b'{"note": "\\u00e9ada@example.com"}', b'{"note": "\\u00e9***@example.com"}'),
         (b'["4111111111111111", 5]', b'["************1111", 5]'),
-        (b'{"card": 4111111111111111}', None),
-        (b'{"a": "x", "card": 4111111111111111, "b": "y"}', None),
+        (b'{"card": 4111111111111111}', b'{"card": null            }'),
+        (b"[4111111111111111.00,1]", b"[null               ,1]"),
+        (b"4111111111111111", b"null            "),
+        (b'{"mail": "ada\\u0040example.com"}', None),
+        (b'{"hook": "https:\\/\\/hooks.slack.com\\/services\\/T0000\\/B0000\\/abc"}', None),
+        (b'{"caf\\u00e9": "a\\u0020b"}', b'{"caf\\u00e9": "a\\u0020b"}'),
         (b'{"say": "\\"4111111111111111\\""}', b'{"say": "\\"************1111\\""}'),
         (b'{"plain": 12}', b'{"plain": 12}'),
         (rb'["\\\\\\\\nada@example.com"]', rb'["\\\\\\\\****@example.com"]'),
@@ -235,6 +296,88 @@ def test_json_stays_json_or_becomes_null(text: bytes, left: bytes | None, count:
     assert found == [[left]] * count
     if left is not None:
         json.loads(left)
+
+
+@pytest.mark.parametrize("count", [1, 70])
+@pytest.mark.parametrize(
+    ("watch", "text", "left"),
+    [
+        (Watch.ARRAY, b"{ada@example.com,x}", b"{***@example.com,x}"),
+        (Watch.ARRAY, b'{"4111 1111 1111 1111",NULL}', b'{"***************1111",NULL}'),
+        (Watch.XML, b"<a>ada@example.com</a>", b"<a>***@example.com</a>"),
+        (Watch.XML, b'<a href="x">4111111111111111</a>', b'<a href="x">************1111</a>'),
+        (Watch.XML, b"<a>x=ada@example.com</a>", None),
+    ],
+)
+def test_what_is_left_is_a_value_of_its_type(
+    watch: Watch, text: bytes, left: bytes | None, count: int
+) -> None:
+    assert masked(Plan((watch,), SWEEP), [[text]] * count)[0] == [[left]] * count
+
+
+def binary_array(oid: int, *elements: bytes | None) -> bytes:
+    """One dimension, as array_send writes it."""
+    body = b"".join(
+        struct.pack("!i", -1) if one is None else struct.pack("!i", len(one)) + one
+        for one in elements
+    )
+    return struct.pack("!iiIii", 1, int(None in elements), oid, len(elements), 1) + body
+
+
+def binary_row(*fields: tuple[int, bytes]) -> bytes:
+    """A composite, as record_send writes it."""
+    body = b"".join(struct.pack("!Ii", oid, len(value)) + value for oid, value in fields)
+    return struct.pack("!i", len(fields)) + body
+
+
+INT8 = struct.pack("!q", int(CARD))
+NUMERIC = struct.pack("!hhHh4H", 4, 3, 0, 0, 4111, 1111, 1111, 1111)
+HIDDEN = b"************1111"
+
+
+@pytest.mark.parametrize("count", [1, 70])
+@pytest.mark.parametrize(
+    ("watch", "value", "left"),
+    [
+        (Watch.INT8, INT8, None),
+        (Watch.INT8, struct.pack("!q", int(CARD) + 1), struct.pack("!q", int(CARD) + 1)),
+        (Watch.NUMERIC, NUMERIC, None),
+        (Watch.NUMERIC, struct.pack("!hhHh", 0, 0, 0, 0), struct.pack("!hhHh", 0, 0, 0, 0)),
+        (Watch.BYTEA, b"mail ada@example.com", None),
+        (Watch.BYTEA, b"\\x" + b"mail ada@example.com".hex().encode(), None),
+        (Watch.BYTEA, b"\x00\x01ada@example.com", b"\x00\x01ada@example.com"),
+        (Watch.INET, b"\x02\x20\x00\x04\x0a\x00\x00\x01", None),
+        (Watch.JSON, b'\x01{"card": 4111111111111111}', b'\x01{"card": null            }'),
+        (Watch.MEMBERS, binary_array(25, CARD, None, b"x"), binary_array(25, HIDDEN, None, b"x")),
+        # A length of 49 is "1", which stands before the card in the row's bytes.
+        (
+            Watch.MEMBERS,
+            binary_array(25, CARD + b" " * 33),
+            binary_array(25, HIDDEN + b" " * 33),
+        ),
+        (Watch.PARTS, binary_array(20, INT8), None),
+        (Watch.PARTS, binary_array(17, b"ada@example.com"), None),
+        (Watch.PARTS, binary_row((23, b"\0\0\0\7"), (25, CARD)), None),
+        (Watch.PARTS, binary_row((23, b"\0\0\0\7"), (20, INT8)), None),
+        (Watch.PARTS, binary_row((2249, binary_row((1700, NUMERIC))), (25, b"x")), None),
+        (
+            Watch.PARTS,
+            binary_row((25, b"plain"), (20, b"\0" * 8)),
+            binary_row((25, b"plain"), (20, b"\0" * 8)),
+        ),
+        (Watch.PARTS, struct.pack("!ii1si16s", 1, 1, b"k", 16, CARD), None),  # hstore
+        (Watch.PARTS, b"an enum", b"an enum"),
+    ],
+)
+def test_what_no_text_shows_is_found_in_binary(
+    watch: Watch, value: bytes, left: bytes | None, count: int
+) -> None:
+    assert masked(Plan((watch,), SWEEP), [[value]] * count)[0] == [[left]] * count
+
+
+def test_kinds_that_are_off_are_not_looked_for_in_binary() -> None:
+    for watch, value in ((Watch.INT8, INT8), (Watch.NUMERIC, NUMERIC), (Watch.INET, b"\x02" * 8)):
+        assert masked(Plan((watch,), Sweep(["email"])), [[value]]) == ([[value]], {})
 
 
 json_text = st.text(st.sampled_from('ada@exmpl.co4111 -"\\\n\té/uU05'), max_size=30)
@@ -308,3 +451,13 @@ def test_a_cell_of_many_megabytes_is_masked_beside_small_rows() -> None:
         found, _ = masked(Plan((first, Watch.TEXT), SWEEP), rows_)
         assert found[0][0] != b"a@b.co"
         assert found[70][1] == b"x" * (8 << 20) + b" ************1111 ***@example.com"
+
+
+@pytest.mark.parametrize("count", [3, FEW + 10])
+def test_masked_values_are_counted_by_column_and_kind(count: int) -> None:
+    plan = Plan((Style.FULL, None, Style.FULL, Watch.TEXT), SWEEP)
+    cells: Cells = [b"a", b"b", None, b"ada@example.com and bo@example.com"]
+    plain: Cells = [b"a", b"b", b"c", b"nothing"]
+    rows_ = [cells, *[plain] * (count - 1)]
+    _, counts = mask_rows(plan, bytearray(b"".join(map(frame, rows_))))
+    assert counts == {(0, "full"): count, (2, "full"): count - 1, (3, "email"): 2}

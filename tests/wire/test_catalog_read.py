@@ -127,6 +127,23 @@ def test_temporary_tables_are_not_in_the_catalog(server: Postgres) -> None:
         assert read_now(server).named(Relation("", "mine")) == ()
 
 
+def test_what_views_select_is_read_with_whole_names(catalog: Catalog) -> None:
+    text = catalog.views[one(catalog, "vv").oid]
+    assert "FROM shop.v" in text
+    assert one(catalog, "m").oid in catalog.views
+    assert not {table.oid for table in catalog.tables if table.system} & set(catalog.views)
+
+
+def test_a_migration_that_holds_a_view_keeps_nothing_but_views_waiting(server: Postgres) -> None:
+    with psycopg.connect(server.dsn(DATABASE)) as session:
+        session.execute("lock table shop.customers in access exclusive mode")
+        catalog = read_now(server)
+        assert not catalog.views
+        assert one(catalog, "v").kind == "v"
+        assert Masking.load(MASKS).bind(catalog).is_near(Relation("shop", "v"))
+    assert read_now(server).views
+
+
 def test_a_catalog_of_thousands_of_tables_is_read(server: Postgres) -> None:
     server.psql(
         "create schema many; do $$ begin for i in 1..1500 loop"

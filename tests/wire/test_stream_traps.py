@@ -124,8 +124,8 @@ def test_begin_pipelined_without_sync_does_not_hang(open_gate: Callable[..., Gat
         + run + SYNC
     )  # fmt: skip
     assert kinds(got) == "12nC12TDCZ"
-    # Behind no more than a BEGIN the text means what it says: the literal is of a covered relation.
-    assert values(got) == [[b"name 1", None]]
+    # Behind no more than a BEGIN the text means what it says: the literal is of no masked column.
+    assert values(got) == [[b"name 1", b"1"]]
 
 
 def test_fence_falls_when_the_target_skips_the_fencing_query(

@@ -78,6 +78,7 @@ class Agent:
     wall: Callable[[], Time] = lambda: time.time_ns() // 1000  # what the clock on the wall says
     attempts: Attempts | None = None  # None: nobody who fails has to wait
     reload: Reloading | None = None
+    stopping: Callable[[], bool] = lambda: False  # whether nobody is to be kept waiting any more
     parts: dict[str, Any] = field(default_factory=dict)  # use cases, by name
 
     @property

@@ -21,7 +21,7 @@ from hoopagent.config_files import check
 from hoopagent.means import View
 from hoopagent.recorder import RESERVE
 from hoopagent.store import StoreAway
-from hoopcore.model import SECOND, Time
+from hoopcore.model import SECOND, Time, rfc3339
 from hoopcore.places import ConfigError
 
 T = TypeVar("T")
@@ -82,9 +82,11 @@ def router(agent: Agent) -> APIRouter:
             ("recordings", room.seen()),
             ("policy", _policy(agent, on_disk)),
             ("agent's clock", _clock(agent)),
+            ("audit", _audit(agent)),
         )
         found = await asyncio.gather(*(_within(name, look) for name, look in looks))
-        return [one.view(whole=agent.administers(who)) for one in found]
+        told = await _told(agent)
+        return [one.view(whole=agent.administers(who)) for one in (*found, *told)]
 
     return routes
 
@@ -152,3 +154,43 @@ async def _clock(agent: Agent) -> Found:
         said = f"it was turned back by {ahead // SECOND} s: access ends that much earlier"
         return Found("agent's clock", "warn", said, "Set the clock of the agent's machine (NTP).")
     return Found("agent's clock", "ok", "it has not been turned back")
+
+
+async def _audit(agent: Agent) -> Found:
+    """Whether the chain is still the one whose end this agent has signed."""
+    heads = agent.parts.get("heads")
+    try:
+        why = None if heads is None else await heads.fault()
+    except StoreAway:
+        return Found("audit", "fail", "it cannot be read: the store is away")
+    if why is not None:
+        said = "it was changed behind the agent's back"
+        return Found("audit", "fail", said, "hoop audit verify", why)
+    return Found("audit", "ok", "it goes on from what was signed last")
+
+
+async def _told(agent: Agent) -> list[Found]:
+    """Each sink and notification of this agent's config, and what keeps it back."""
+    settings = agent.config.agent
+    names = {f"audit:{one.name}" for one in settings.audit}
+    names |= {f"notify:{one.name}" for one in settings.notify}
+    if not names:
+        return []
+    try:
+        known = {one.name.partition("@")[0]: one for one in await agent.store.followers()}
+    except StoreAway:
+        return []
+    found = []
+    for name in sorted(names):
+        kind, _, called = name.partition(":")
+        check, one = f"{kind} {called}", known.get(name)
+        if one is not None and one.problem:
+            since = f"since {rfc3339(one.since // SECOND * SECOND)}"
+            mend = f'Look at [[agent.{kind}]] "{called}".'
+            found.append(Found(check, "warn", f"nothing arrives there {since}", mend, one.problem))
+        elif one is not None and one.lost:
+            said = f"{one.lost} rows of the audit were given up, all others have arrived"
+            found.append(Found(check, "warn", said, f'Look at [[agent.{kind}]] "{called}".'))
+        else:
+            found.append(Found(check, "ok", "it is told of everything"))
+    return found

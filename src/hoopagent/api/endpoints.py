@@ -14,10 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hoopagent.api.context import Agent, Who, peer_uid
 from hoopagent.config import TargetSection
+from hoopagent.ending_soon import last_of
 from hoopagent.errors import Refused
 from hoopagent.means import target_of
+from hoopagent.store import AuditQuery
 from hoopcore.access import access
-from hoopcore.model import Principal, Time, rfc3339
+from hoopcore.model import GrantState, Principal, Time, rfc3339
 
 # Seconds an endpoint outlives its last connection or its last sign of life.
 _LINGER = {"unix": 60, "tcp": 90}
@@ -45,7 +47,7 @@ def router(agent: Agent) -> APIRouter:
             "target": wish.target,
             "database": wish.database or section.databases[0],
             "databases": list(section.databases),
-            "not_after": rfc3339(await _until(agent, who, wish.target, section)),
+            **await _until(agent, who, wish.target, section),
         }
         uid = peer_uid(request)
         if uid is None and wish.via != "ssh":
@@ -65,7 +67,12 @@ def router(agent: Agent) -> APIRouter:
     async def keep(who: Who, id: str) -> dict[str, Any]:
         mine(who, id)
         agent.endpoints.keep(id)
-        return {}
+        target = agent.endpoints.find(id).target
+        section = agent.config.targets.get(target)
+        try:
+            return {} if section is None else await _until(agent, who, target, section)
+        except Refused:
+            return {}  # an access may come back while its endpoint is kept
 
     @routes.delete("/{id}")
     async def remove(who: Who, id: str) -> dict[str, Any]:
@@ -87,16 +94,37 @@ def _section(agent: Agent, wish: Wish) -> TargetSection:
     return section
 
 
-async def _until(agent: Agent, who: Principal, target: str, section: TargetSection) -> Time:
-    """When their access ends; Refused where they have none."""
-    now = agent.clock()
+async def _until(
+    agent: Agent, who: Principal, target: str, section: TargetSection
+) -> dict[str, Any]:
+    """When their access ends, and with which grant; Refused where they have none."""
+    now, there = agent.clock(), target_of(target, section)
     standing = await agent.store.standing(who.id, target, now)
-    found = access(standing.grants, who.id, target_of(target, section), now, standing.until)
+    found = access(standing.grants, who.id, there, now, standing.until)
     if found is None:
-        words = f'you have no grant for "{target}"'
-        hint = f'Ask for it:  hoop request {target} --reason "..." --for 1h'
-        raise Refused(403, "no_grant", words, hint)
-    return found.until
+        raise await _none(agent, who, target, now)
+    last = last_of(standing.grants, found, there)
+    return {"not_after": rfc3339(found.until), "grant": None if last is None else last.id}
+
+
+async def _none(agent: Agent, who: Principal, target: str, now: Time) -> Refused:
+    """Why there is no access: nothing was granted, or what was is suspended."""
+    for grant in await agent.store.grants(principal=who.id, target=target, limit=20):
+        if grant.state is GrantState.SUSPENDED and grant.ends > now:
+            query = AuditQuery(about=[grant.id], action="grant.suspended", newest=True)
+            told = await agent.store.audit_rows(query, 1)
+            why = told[0].event.detail.get("reason", "") if told else ""
+            words = f'your grant for "{target}" is suspended: {why}'
+            hint = f"Whoever suspended it takes it up again:  hoop resume {grant.id}"
+            return Refused(403, "suspended", words, hint)
+    later = await agent.store.grants(principal=who.id, target=target, live_at=now, later=True)
+    begins = [grant.not_before for grant in later if grant.not_before > now]
+    if begins:
+        words = f'your access to "{target}" begins at {rfc3339(min(begins))}'
+        return Refused(403, "not_begun", words, "hoop grants")
+    words = f'you have no grant for "{target}"'
+    hint = f'Ask for it:  hoop request {target} --reason "..." --for 1h'
+    return Refused(403, "no_grant", words, hint)
 
 
 def _made(agent: Agent, who: Principal, wish: Wish, uid: int) -> dict[str, Any]:

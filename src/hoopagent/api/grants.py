@@ -6,7 +6,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from hoopagent.api.context import Agent, Who
-from hoopagent.api.requests import Id, Nothing, means_of
+from hoopagent.api.requests import Extension, Id, Nothing, extension, means_of
+from hoopagent.asking import Asking
 from hoopagent.grants import Grants
 from hoopagent.means import View
 
@@ -39,5 +40,9 @@ def router(agent: Agent) -> APIRouter:
     @routes.post("/{id}/revoke")
     async def revoke(who: Who, id: Id, new: Revocation) -> View:
         return await grants.revoke(who, id, new.reason)
+
+    @routes.post("/{id}/extend")
+    async def extend(who: Who, id: Id, new: Extension) -> View:
+        return await Asking(grants.means).ask(who, extension(id, new))
 
     return routes

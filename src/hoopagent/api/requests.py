@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from hoopagent.api.context import Agent, Who
+from hoopagent.asking import Asking
 from hoopagent.errors import Refused
+from hoopagent.following import follow
 from hoopagent.means import Means, View
 from hoopagent.requests import Requests
 from hoopcore.access import Wish
-from hoopcore.model import Answer, Priority, RequestState, Scope
+from hoopcore.model import SECOND, Answer, Priority, RequestState, Scope, Time
 
 # What is longer is no sentence; the exact bounds are the core's, which says so in words.
 _LONG = 4_000
@@ -33,6 +37,22 @@ class NewRequest(BaseModel):
     ticket: str = Field("", max_length=_LONG)
     priority: Priority = Priority.NORMAL
     key: str = Field("", pattern=r"^[\x21-\x7e]{0,128}$")
+    starts: AwareDatetime | None = None
+
+
+class Outlook(NewRequest):
+    reason: str = Field("", max_length=_LONG)
+
+
+class Extension(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(max_length=_LONG)
+    duration: Seconds
+    scope: str | None = Field(None, max_length=_LONG)
+    ticket: str = Field("", max_length=_LONG)
+    priority: Priority = Priority.NORMAL
+    key: str = Field("", pattern=r"^[\x21-\x7e]{0,128}$")
 
 
 class NewVote(BaseModel):
@@ -41,6 +61,9 @@ class NewVote(BaseModel):
     answer: Answer
     reason: str = Field("", max_length=_LONG)
     duration: Seconds | None = None
+    scope: str | None = Field(None, max_length=_LONG)
+    starts: AwareDatetime | None = None
+    shown: str = Field("", pattern=r"^([0-9a-f]{64})?$")  # digest of what the voter was shown
 
 
 class Nothing(BaseModel):
@@ -68,7 +91,11 @@ def router(agent: Agent) -> APIRouter:
 
     @routes.post("")
     async def ask(who: Who, wish: NewRequest) -> View:
-        return await requests.ask(who, _wish(wish))
+        return await requests.ask(who, wish_of(wish))
+
+    @routes.post("/outlook")
+    async def outlook(who: Who, wish: Outlook) -> View:
+        return await Asking(requests.means).outlook(who, wish_of(wish))
 
     @routes.get("/{id}")
     async def one(who: Who, id: Id) -> View:
@@ -76,7 +103,26 @@ def router(agent: Agent) -> APIRouter:
 
     @routes.post("/{id}/votes")
     async def vote(who: Who, id: Id, new: NewVote) -> View:
-        return await requests.vote(who, id, new.answer, new.reason, new.duration)
+        return await requests.vote(
+            who,
+            id,
+            new.answer,
+            new.reason,
+            new.duration,
+            scope=_scope(new.scope),
+            starts=_time(new.starts),
+            seen=new.shown,
+        )
+
+    @routes.get("/{id}/shown")
+    async def told(who: Who, id: Id) -> View:
+        return await requests.told(who, id)
+
+    @routes.get("/{id}/events")
+    async def events(who: Who, id: Id) -> StreamingResponse:
+        await requests.show(who, id)  # what is no answer is said as one
+        told = follow(requests, who, id, agent.stopping)
+        return StreamingResponse(told, media_type="text/event-stream")
 
     @routes.post("/{id}/cancel")
     async def cancel(who: Who, id: Id, _: Nothing | None = None) -> View:
@@ -85,20 +131,43 @@ def router(agent: Agent) -> APIRouter:
     return routes
 
 
-def _wish(new: NewRequest) -> Wish:
-    scope = None
-    if new.scope is not None:
-        try:
-            scope = Scope.parse(new.scope)
-        except ValueError as problem:
-            raise Refused(422, "scope", f"the scope cannot be read: {problem}") from problem
+def extension(grant: str, new: Extension) -> Wish:
+    """The wish to go on from a grant; what its target is, the grant says."""
+    return Wish(
+        target="",
+        reason=new.reason,
+        duration=new.duration,
+        scope=_scope(new.scope),
+        ticket=new.ticket,
+        priority=new.priority,
+        key=new.key,
+        extends=grant,
+    )
+
+
+def wish_of(new: NewRequest) -> Wish:
+    """What was sent, in the words of the core; Refused where its scope cannot be read."""
     return Wish(
         target=new.target,
         reason=new.reason,
         duration=new.duration,
-        scope=scope,
+        scope=_scope(new.scope),
         task=new.task,
         ticket=new.ticket,
         priority=new.priority,
         key=new.key,
+        starts=_time(new.starts),
     )
+
+
+def _scope(text: str | None) -> Scope | None:
+    if text is None:
+        return None
+    try:
+        return Scope.parse(text)
+    except ValueError as problem:
+        raise Refused(422, "scope", f"the scope cannot be read: {problem}") from problem
+
+
+def _time(moment: datetime | None) -> Time | None:
+    return None if moment is None else int(moment.timestamp()) * SECOND

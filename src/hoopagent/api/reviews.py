@@ -22,9 +22,8 @@ class NewDecision(BaseModel):
     reason: str = Field("", max_length=4_000)
 
 
-def router(agent: Agent) -> APIRouter:
-    """``/v1/reviews``."""
-    routes = APIRouter(prefix="/v1/reviews")
+def reviews_of(agent: Agent) -> Reviews:
+    """The use cases of reviews; usage is read from the recordings of this agent."""
 
     def usage(session: Session) -> recordings.Usage:
         path = recordings.find(agent.recordings, session.id, session.started)
@@ -32,7 +31,13 @@ def router(agent: Agent) -> APIRouter:
             raise FileNotFoundError(session.id)
         return recordings.usage(path)
 
-    reviews = Reviews(means_of(agent), grants_of(agent), usage)
+    return Reviews(means_of(agent), grants_of(agent), usage)
+
+
+def router(agent: Agent) -> APIRouter:
+    """``/v1/reviews``."""
+    routes = APIRouter(prefix="/v1/reviews")
+    reviews = reviews_of(agent)
 
     @routes.get("/mine")
     async def mine(who: Who) -> list[View]:

@@ -154,9 +154,12 @@ class Versioned:
 def application(agent: Agent) -> FastAPI:
     """The whole API.  Its modules are one a noun."""
     from hoopagent.api import (
+        audit,
         doctor,
         endpoints,
+        ends,
         grants,
+        masks,
         requests,
         reviews,
         sessions,
@@ -169,7 +172,21 @@ def application(agent: Agent) -> FastAPI:
     install(app, agent)
     app.add_middleware(Bounded)
     app.add_middleware(Versioned)
-    for noun in (status, doctor, targets, endpoints, requests, grants, sessions, reviews, who_can):
+    nouns = (
+        status,
+        doctor,
+        targets,
+        endpoints,
+        requests,
+        grants,
+        sessions,
+        reviews,
+        who_can,
+        masks,
+    )
+    for noun in nouns:
+        app.include_router(noun.router(agent))
+    for noun in (audit, ends):
         app.include_router(noun.router(agent))
     return app
 

@@ -1,33 +1,41 @@
 """Sessions: who was on which target, what their recordings say, and ending those that run.
 
-One's own are visible; those of others to administrators and to owners of the target.  What may not
-be seen is not there.  Reading a recording and ending a session are on the audit trail first.
+One's own are visible; those of others to auditors, administrators and owners of the target, and to
+whoever answered a request behind them (``readers.py``).  What may not be seen is not there.
+Reading a recording and ending a session are on the audit trail first.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from hoopagent import recordings
+from hoopagent import archive, readers, recordings
 from hoopagent.api.context import Agent, Who
 from hoopagent.api.requests import Id, means_of
 from hoopagent.errors import Refused
 from hoopagent.means import Means, View, person, time_or_none
+from hoopagent.recording_keys import RecordingKeys
+from hoopagent.search import Search, Wish
 from hoopcore.access import LONGEST_REASON, fault_in
 from hoopcore.model import SECOND, Principal, Session, Time
+from hoopcore.recording.facets import conditions
 
 # A running session is counted by reading what it has recorded, some 40 ms for a MiB; one that has
 # recorded more is counted at its end.
 _COUNTED = 1 << 20
 _MOST = 10_000
+# Pieces asked for within so long after the first belong to one reading; of so many it is known.
+_READING = 10 * 60 * SECOND
+_READINGS = 1_000
 
 
 class Killing(BaseModel):
@@ -36,16 +44,22 @@ class Killing(BaseModel):
     reason: str = Field(max_length=4 * LONGEST_REASON)
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is looked for; None: whatever."""
+class Readings:
+    """Who reads which recording piece by piece: the first piece is audited, and again later on."""
 
-    mine: bool
-    target: str | None
-    principal: str | None  # an id or a name
-    since: Time | None
-    live: bool | None
-    limit: int
+    def __init__(self) -> None:
+        self._began: dict[tuple[str, str], Time] = {}
+
+    def goes_on(self, reading: tuple[str, str], begin: int, now: Time) -> bool:
+        """Whether a piece belongs to a reading that is on the audit trail already."""
+        began = self._began.get(reading)
+        return begin > 0 and began is not None and 0 <= now - began < _READING
+
+    def began(self, reading: tuple[str, str], now: Time) -> None:
+        self._began.pop(reading, None)
+        self._began[reading] = now
+        while len(self._began) > _READINGS:
+            self._began.pop(next(iter(self._began)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +68,16 @@ class Sessions:
 
     agent: Agent
     means: Means
+    readings: Readings = field(default_factory=Readings)
+    one_archive: asyncio.Lock = field(default_factory=asyncio.Lock)  # each reads all of a file
 
     async def listed(self, who: Principal, wish: Wish) -> list[View]:
         """The newest first."""
+        if wish.wanted:
+            search = Search(self.means.store, self.agent.recordings)
+            return await self._views(await search.found(self._queries(who, wish), wish))
         # Names are not the store's to look for, so they are looked for among all there are.
-        limit = wish.limit if wish.principal is None else _MOST
+        limit = wish.limit if wish.principal is None and wish.until is None else _MOST
         found: dict[str, Session] = {}
         for principal, target in self._queries(who, wish):
             for session in await self.agent.store.sessions(
@@ -70,6 +89,8 @@ class Sessions:
             ):
                 found[session.id] = session
         newest = sorted(found.values(), key=lambda session: session.started, reverse=True)
+        if wish.until is not None:
+            newest = [one for one in newest if one.started < wish.until]
         if wish.principal is not None:
             known = await self.agent.store.principals(list({one.principal for one in newest}))
             newest = [
@@ -81,7 +102,7 @@ class Sessions:
         """(principal, target) of each question to the store: all that may be seen, and is meant."""
         if wish.mine:
             return [(who.id, wish.target)]
-        if self.means.administers(who):
+        if self._sees_all(who):
             return [(None, wish.target)]
         owned = [
             (None, name)
@@ -90,29 +111,75 @@ class Sessions:
         ]
         return [(who.id, wish.target), *owned]
 
-    async def show(self, who: Principal, id: str) -> View:
-        return (await self._views([await self._visible(who, id)]))[0]
+    def _sees_all(self, who: Principal) -> bool:
+        roles = self.means.config_now().roles.values()
+        return any((one.audit or one.administer) and one.groups & who.groups for one in roles)
 
-    async def recording(self, who: Principal, id: str) -> StreamingResponse:
-        """The file as it is, with what a running session has written so far."""
-        session = await self._visible(who, id)
+    async def show(self, who: Principal, id: str) -> View:
+        session, _ = await self._readable(who, id)
+        return (await self._views([session]))[0]
+
+    async def recording(
+        self, who: Principal, id: str, begin: int = 0, most: int | None = None
+    ) -> StreamingResponse:
+        """The file as it is, with what a running session has written so far; or a piece of it."""
+        session, capacity = await self._readable(who, id)
         now = await self.means.now()
+        path = await self._path(who, session, "recording.read", now)
+        if not self.readings.goes_on((who.id, id), begin, now):
+            event = self.means.event(
+                now,
+                who.id,
+                "recording.read",
+                id,
+                owner=session.principal,
+                target=session.target,
+                capacity=capacity,
+            )
+            await self.agent.store.audit(event)
+            self.readings.began((who.id, id), now)
+        return StreamingResponse(
+            recordings.pieces(path, begin, most),
+            media_type="application/zstd",
+            headers={"Content-Disposition": f'attachment; filename="{path.name}"'},
+        )
+
+    async def evidence(self, who: Principal, id: str) -> StreamingResponse:
+        """An archive of all about a session that has ended, signed."""
+        session, capacity = await self._readable(who, id)
+        now = await self.means.now()
+        path = await self._path(who, session, "evidence.made", now)
+        keys: RecordingKeys | None = self.agent.parts.get("recording_keys")
+        if session.ended is None or keys is None:
+            words = f"{id} still runs, so its evidence is not whole yet"
+            hint = f"Watch it:  hoop replay {id} --follow\nEnd it:  hoop kill {id} --reason …"
+            refused = Refused(409, "runs", words, hint)
+            raise await self.means.refuse(now, who, "evidence.made", id, refused)
+        told: dict[str, str] = {"owner": session.principal, "target": session.target}
+        event = self.means.event(now, who.id, "evidence.made", id, capacity=capacity, **told)
+        await self.agent.store.audit(event)
+        shown = (await self._views([session]))[0]
+        holds = await asyncio.to_thread(archive.holds_in, path)
+        gathered = await archive.gather(self.means, session, shown, holds, now)
+        making = archive.Making(session, who, now, self.agent.version, keys, path)
+        async with self.one_archive:
+            file = await asyncio.to_thread(archive.made, making, gathered)
+        return StreamingResponse(
+            archive.sent(file),
+            media_type="application/zip",
+            headers={"Content-Disposition": f'attachment; filename="{id}.zip"'},
+        )
+
+    async def _path(self, who: Principal, session: Session, action: str, now: Time) -> Path:
+        """Where its recording is; refused where it is not here."""
         path = await asyncio.to_thread(
             recordings.find, self.agent.recordings, session.id, session.started
         )
         if path is None:
-            words = f"the recording of {id} is not here"
+            words = f"the recording of {session.id} is not here"
             refused = Refused(404, "no_recording", words, "tell who runs the agent")
-            raise await self.means.refuse(now, who, "recording.read", id, refused)
-        event = self.means.event(
-            now, who.id, "recording.read", id, owner=session.principal, target=session.target
-        )
-        await self.agent.store.audit(event)
-        return StreamingResponse(
-            recordings.pieces(path),
-            media_type="application/zstd",
-            headers={"Content-Disposition": f'attachment; filename="{path.name}"'},
-        )
+            raise await self.means.refuse(now, who, action, session.id, refused)
+        return path
 
     async def kill(self, who: Principal, id: str, reason: str) -> View:
         """Ends a running session, with a reason that its principal reads."""
@@ -135,16 +202,28 @@ class Sessions:
             raise await self.means.refuse(now, who, "session.killed", id, refused)
         return await self.show(who, id)
 
+    async def _readable(self, who: Principal, id: str) -> tuple[Session, str]:
+        """The session, and as what they may read it."""
+        session = await self.agent.store.session(id)
+        capacity = "" if session is None else await readers.capacity(self.means, who, session)
+        if session is None or not capacity:
+            raise await self._not_there(who, id)
+        return session, capacity
+
     async def _visible(self, who: Principal, id: str) -> Session:
+        """A session that they may end."""
         session = await self.agent.store.session(id)
         if session is not None:
             section = self.means.config_now().targets.get(session.target)
             owns = section is not None and bool(section.owners & who.groups)
             if session.principal == who.id or owns or self.means.administers(who):
                 return session
+        raise await self._not_there(who, id)
+
+    async def _not_there(self, who: Principal, id: str) -> Refused:
         words = f"there is no session {id} that you may see"
         refused = Refused(404, "no_session", words, "hoop sessions")
-        raise await self.means.refuse(await self.means.now(), who, "session.read", id, refused)
+        return await self.means.refuse(await self.means.now(), who, "session.read", id, refused)
 
     async def _views(self, sessions: Sequence[Session]) -> list[View]:
         known = await self.agent.store.principals(list({one.principal for one in sessions}))
@@ -186,15 +265,15 @@ def _view(session: Session, known: dict[str, Principal]) -> View:
     }
 
 
-def _time(text: str | None) -> Time | None:
+def _time(text: str | None, name: str = "since") -> Time | None:
     if text is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as problem:
-        raise Refused(422, "malformed", "since is not a time of RFC 3339") from problem
+        raise Refused(422, "malformed", f"{name} is not a time of RFC 3339") from problem
     if moment.tzinfo is None:
-        raise Refused(422, "malformed", "since has no time zone; end it with Z")
+        raise Refused(422, "malformed", f"{name} has no time zone; end it with Z")
     return int(moment.timestamp() * SECOND)
 
 
@@ -212,8 +291,19 @@ def router(agent: Agent) -> APIRouter:
         since: str | None = None,
         live: bool | None = None,
         limit: Annotated[int, Query(ge=1, le=_MOST)] = 200,
+        until: str | None = None,
+        touching: Annotated[str, Query(max_length=200)] = "",
+        effect: Annotated[str, Query(max_length=30)] = "",
+        masked: Annotated[str, Query(max_length=60)] = "",
+        refused: bool = False,
     ) -> list[View]:
-        wish = Wish(mine, target, principal, _time(since), live, limit)
+        try:
+            wanted = conditions(touching=touching, effect=effect, masked=masked, refused=refused)
+        except ValueError as problem:
+            raise Refused(422, "malformed", str(problem)) from problem
+        wish = Wish(
+            mine, target, principal, _time(since), live, limit, _time(until, "until"), wanted
+        )
         return await sessions.listed(who, wish)
 
     @routes.get("/{id}")
@@ -221,8 +311,17 @@ def router(agent: Agent) -> APIRouter:
         return await sessions.show(who, id)
 
     @routes.get("/{id}/recording")
-    async def recording(who: Who, id: Id) -> StreamingResponse:
-        return await sessions.recording(who, id)
+    async def recording(
+        who: Who,
+        id: Id,
+        begin: Annotated[int, Query(ge=0, lt=1 << 62)] = 0,
+        most: Annotated[int | None, Query(ge=1)] = None,
+    ) -> StreamingResponse:
+        return await sessions.recording(who, id, begin, most)
+
+    @routes.get("/{id}/evidence")
+    async def evidence(who: Who, id: Id) -> StreamingResponse:
+        return await sessions.evidence(who, id)
 
     @routes.post("/{id}/kill")
     async def kill(who: Who, id: Id, new: Killing) -> View:

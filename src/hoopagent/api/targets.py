@@ -102,6 +102,11 @@ def _masked(config: Config, who: Principal) -> list[str]:
     return sorted({mask.column for mask in masks if not mask.exempt & who.groups})
 
 
+def _voters(target: Target, offers: tuple[Eligibility, ...]) -> set[str]:
+    """Groups, and owners, whose people may ever vote under these offers."""
+    return set().union(*(offer.rule(target).voters().groups for offer in offers))
+
+
 def at_most(target: Target, offers: tuple[Eligibility, ...]) -> int | None:
     """The longest that may be asked for, in seconds; None where nothing may.
 
@@ -123,7 +128,7 @@ def _view(
         "at_most": at_most(target, offers),
         "grant": held,
         "may_request": bool(offers),
-        "approvers": sorted(set().union(*(offer.approvers for offer in offers))),
+        "approvers": sorted(_voters(target, offers)),
         "masked": masked,
     }
 
@@ -136,7 +141,7 @@ async def _whole(agent: Agent, who: Principal, one: _Seen, now: Time) -> View:
     config, target = agent.config, one.target
     policy = Policy.load(config.rules)
     section = config.targets[target.name]
-    groups = sorted(set().union(*(offer.approvers for offer in one.offers)))
+    groups = sorted(_voters(target, one.offers))
     people = await agent.store.principals_in(groups) if groups else []
     requests = await _requests(agent, one.grants)
     shown = _view(target, one.held(now), one.offers, _masked(config, who))
@@ -146,7 +151,7 @@ async def _whole(agent: Agent, who: Principal, one: _Seen, now: Time) -> View:
         "open_until": None if one.until is None else rfc3339(one.until),
         "grants": [_grant(grant, target, requests.get(grant.request)) for grant in one.grants],
         "offers": [
-            _offer(offer, target, is_decidable=decidable(offer, who, people))
+            _offer(offer, target, is_decidable=decidable(offer, who, people, target.owners))
             for offer in one.offers
         ],
         "masks": _masks(config, who),
@@ -187,8 +192,8 @@ def _offer(offer: Eligibility, target: Target, *, is_decidable: bool) -> View:
         "scope": str(offer.scope),
         "at_most": min(offer.max_duration, target.max_duration),
         "database_role": offer.database_role,
-        "votes": offer.votes,
-        "approvers": sorted(offer.approvers),
+        "votes": offer.rule(target).total,
+        "approvers": sorted(_voters(target, (offer,))),
         # Somebody other than who asks has signed in before and may decide.
         "decidable": is_decidable,
     }
@@ -211,6 +216,7 @@ def _rule(rule: Rule) -> View:
         "functions": [pattern.text for pattern in rule.functions],
         "missing_where": rule.missing_where,
         "missing_limit": rule.missing_limit,
+        "filters_masked": rule.filters_masked,
         "ddl": [pattern.text for pattern in rule.ddl],
         "statements_above": rule.statements_above,
         "times": [window.text for window in rule.about.times],

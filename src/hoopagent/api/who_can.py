@@ -116,8 +116,8 @@ class _Asked:
             "way": "offer",
             "role": offer.name,
             "database_role": offer.database_role,
-            "votes": offer.votes,
-            "approvers": sorted(offer.approvers),
+            "votes": offer.rule(target).total,
+            "approvers": sorted(offer.rule(target).voters().groups),
             "group": group,
         }
         usual = self._answer(target, offer.scope, member_of(group))

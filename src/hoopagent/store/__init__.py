@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
+from hoopcore.access.glass import ItemState, ReviewItem
 from hoopcore.audit import Head, Row
 from hoopcore.model import (
     AuditEvent,
@@ -29,6 +30,7 @@ from hoopcore.model import (
     Vote,
 )
 from hoopcore.policy import Amount
+from hoopcore.recording.facets import Condition, Count, Facet
 
 
 class StoreAway(Exception):
@@ -70,7 +72,7 @@ class Token:
 class Standing(NamedTuple):
     """What carries a session, all of it as it was at one moment."""
 
-    grants: list[Grant]  # latest end first
+    grants: list[Grant]  # that hold then, or will; latest end first
     until: Time  # of the sign-in; 0 where there is none
     principal: Principal | None = None
 
@@ -92,7 +94,7 @@ class AuditQuery:
     since: Time | None = None
     until: Time | None = None
     actors: Sequence[str] | None = None
-    about: Sequence[str] | None = None  # done by one of these, or to them
+    about: Sequence[str] | None = None  # ids: done by one of these, or to them
     action: str = ""  # ``grant.revoked`` or ``grant.*``
     target: str = ""
     newest: bool = False  # first
@@ -119,6 +121,14 @@ class Store(Protocol):
     async def principal(self, id: str) -> Principal | None: ...
     async def principals(self, ids: Sequence[str]) -> dict[str, Principal]: ...
     async def principals_in(self, groups: Sequence[str]) -> list[Principal]: ...
+    async def principals_named(self, name: str) -> list[Principal]:
+        """Those with this e-mail address (in any case), subject or id."""
+        ...
+
+    async def principals_owned(self, owners: Sequence[str]) -> list[Principal]:
+        """Those that one of these e-mail addresses answers for."""
+        ...
+
     async def use_id_token(self, hash: str, expires: Time, now: Time) -> bool:
         """True once per hash; False for ever after (until it has expired)."""
         ...
@@ -225,16 +235,30 @@ class Store(Protocol):
         principal: str | None = None,
         target: str | None = None,
         live_at: Time | None = None,
+        later: bool = False,
         requests: Sequence[str] | None = None,
         limit: int | None = 500,
     ) -> list[Grant]:
-        """Latest end first.  ``live_at``: those that hold then, scheduled ones included."""
+        """Latest end first.  ``live_at``: those that hold then, with ``later`` or will."""
         ...
 
     async def move_grant(
         self, id: str, old: GrantState, new: GrantState, audit: AuditEvent
     ) -> bool:
         """Suspends one, or takes it up again; ``end_grant`` ends it."""
+        ...
+
+    async def scheduled(self, now: Time) -> list[Grant]:
+        """Scheduled grants whose time has come; not those that begin with a connection."""
+        ...
+
+    async def begin_grant(
+        self, id: str, at: Time | None, lasts: int | None, audit: AuditEvent
+    ) -> bool:
+        """Whether a scheduled grant begins by this: at that time, for so many seconds.
+
+        Without a time and a length it begins and ends as it was made.  Nothing moves not_after.
+        """
         ...
 
     async def end_grant(
@@ -287,9 +311,77 @@ class Store(Protocol):
         limit: int = 200,
     ) -> list[Session]: ...
 
+    # --- finding sessions (store/finding.py)
+    async def put_facets(self, session: Session, found: Mapping[Facet, Count]) -> None:
+        """What a session is found by, in place of what was there."""
+        ...
+
+    async def unindexed(self, limit: int, *, since: Time | None = None) -> list[str]:
+        """Sessions that have ended (since then), and are not in the index, the last first."""
+        ...
+
+    async def forget_index(self) -> None: ...
+    async def found(
+        self,
+        wanted: Sequence[Condition],
+        *,
+        principal: str | None = None,
+        target: str | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
+        limit: int = 200,
+    ) -> list[str]:
+        """Sessions that have ended and meet every condition, one at least; the newest first."""
+        ...
+
+    async def answered_by(self, voter: str, session: str, on: Sequence[str]) -> list[str]:
+        """Requests behind these grants, or holds of that session, on which somebody voted."""
+        ...
+
     # --- looking back
     async def add_decision(self, decision: Decision, audit: AuditEvent) -> None: ...
     async def decisions(self, grant: str) -> list[Decision]: ...
+
+    # --- break-glass and its reviews, people who have left, what is told once (store/glass.py)
+    async def break_glass(
+        self, request: Request, grant: Grant, item: ReviewItem, events: Sequence[AuditEvent]
+    ) -> bool:
+        """Request, grant and review item at once; False where one of theirs was not looked at."""
+        ...
+
+    async def review_items(
+        self,
+        *,
+        principal: str | None = None,
+        state: ItemState | None = None,
+        due_by: Time | None = None,
+        ids: Sequence[str] | None = None,
+        limit: int = 200,
+    ) -> list[ReviewItem]:
+        """Those that are due first come first."""
+        ...
+
+    async def decide_item(
+        self, id: str, state: ItemState, by: str, reason: str, at: Time, audit: AuditEvent
+    ) -> bool:
+        """False where somebody has said so already."""
+        ...
+
+    async def has_left(self, principal: str) -> bool: ...
+    async def leave(
+        self, principal: str, by: str, why: str, at: Time, audit: AuditEvent
+    ) -> tuple[list[str], list[str]]:
+        """Ends all that somebody has, and keeps them out: (ids of grants, ids of requests)."""
+        ...
+
+    async def come_back(self, principal: str, audit: AuditEvent) -> bool: ...
+    async def remind(self, subject: str, event: str, audit: AuditEvent) -> bool:
+        """Whether this was told for the first time, and is on the audit now."""
+        ...
+
+    async def ending(self, after: Time, by: Time) -> list[Grant]:
+        """Active grants that end in between, of which nobody was reminded."""
+        ...
 
     # --- the audit: a chain of rows (hoopcore.audit), only ever added to
     async def audit(self, event: AuditEvent) -> None: ...

@@ -9,6 +9,8 @@ Order of the file: writing, asking, heads, who follows.
 
 from __future__ import annotations
 
+import json
+
 from sqlalchemy import ColumnElement, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -207,18 +209,22 @@ def _wanted(query: AuditQuery) -> list[ColumnElement[bool]]:
     if query.actors is not None:
         conditions.append(audit.c.actor.in_(list(query.actors)))
     if query.about is not None:
-        conditions.append(
-            or_(audit.c.actor.in_(list(query.about)), audit.c.subject.in_(list(query.about)))
-        )
+        whose = [_says("principal", one) for one in query.about]
+        about = list(query.about)
+        conditions.append(or_(audit.c.actor.in_(about), audit.c.subject.in_(about), *whose))
     if query.action:
         conditions.append(_action(query.action))
     if query.target:
-        # As rows.event_values spells it; within a value the quotes would have backslashes.
-        named = f'"target": "{query.target}"'
-        conditions.append(
-            or_(audit.c.subject == query.target, audit.c.detail.contains(named, autoescape=True))
-        )
+        conditions.append(or_(audit.c.subject == query.target, _says("target", query.target)))
     return conditions
+
+
+def _says(name: str, value: str) -> ColumnElement[bool]:
+    """Whether the details hold that; spelled as ``rows.event_values`` does.
+
+    Within another value the quotes would have backslashes, so nothing else is found by it.
+    """
+    return audit.c.detail.contains(f'"{name}": {json.dumps(value)}', autoescape=True)
 
 
 def _action(pattern: str) -> ColumnElement[bool]:

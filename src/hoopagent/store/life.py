@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, insert, or_, select, update
+from sqlalchemy import and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoopagent.store import Settle, rows
 from hoopagent.store.audit import log
+from hoopagent.store.clocks import ends, live, live_or_later
 from hoopagent.store.database import Database
 from hoopagent.store.tables import decisions, grants, requests, votes
 from hoopcore.access import ENDABLE, GRANT_MOVES, REQUEST_MOVES
 from hoopcore.model import (
-    SYSTEM,
     AuditEvent,
     Decision,
     Grant,
@@ -179,10 +179,11 @@ class Life:
         principal: str | None = None,
         target: str | None = None,
         live_at: Time | None = None,
+        later: bool = False,
         requests: Sequence[str] | None = None,
         limit: int | None = 500,
     ) -> list[Grant]:
-        question = select(grants).order_by(grants.c.not_after.desc(), grants.c.id).limit(limit)
+        question = select(grants).order_by(ends.desc(), grants.c.id).limit(limit)
         if principal is not None:
             question = question.where(grants.c.principal == principal)
         if target is not None:
@@ -190,7 +191,7 @@ class Life:
         if requests is not None:
             question = question.where(grants.c.request.in_(set(requests)))
         if live_at is not None:
-            question = question.where(live(live_at))
+            question = question.where(live_or_later(live_at) if later else live(live_at))
 
         async def work(connection: AsyncConnection) -> list[Grant]:
             found = await connection.execute(question)
@@ -230,7 +231,7 @@ class Life:
             raise ValueError(f"{state} is no end of a grant")
         endable = and_(grants.c.id == id, grants.c.state.in_([old.value for old in ENDABLE]))
         if state is not GrantState.EXPIRED:
-            endable = and_(endable, grants.c.not_after > at)
+            endable = and_(endable, ends > at)
         values = {
             "state": state.value,
             "ended_at": at,
@@ -249,29 +250,6 @@ class Life:
             return ended.rowcount == 1
 
         return await self._database.write(work)
-
-    # --- time
-
-    async def expire(self, now: Time) -> tuple[list[str], list[str]]:
-        due = or_(
-            and_(grants.c.state == GrantState.SCHEDULED.value, grants.c.not_before <= now),
-            and_(grants.c.state.in_([s.value for s in ENDABLE]), grants.c.not_after <= now),
-        )
-        late = and_(requests.c.state == RequestState.PENDING.value, requests.c.expires <= now)
-
-        async def anything(connection: AsyncConnection) -> bool:
-            found = await connection.execute(
-                select(
-                    select(requests.c.id).where(late).exists()
-                    | select(grants.c.id).where(due).exists()
-                )
-            )
-            return bool(found.scalar_one())
-
-        # Asked every second, mostly for nothing: a read disturbs no writer.
-        if not await self._database.read(anything):
-            return [], []
-        return await self._database.write(lambda connection: _expire(connection, now))
 
 
 # --- inside a transaction -------------------------------------------------------------------------
@@ -324,48 +302,3 @@ async def _settle(connection: AsyncConnection, id: str, settle: Settle) -> tuple
     else:
         done = await _move_request(connection, id, RequestState.PENDING, settled.state)
     return settled.audit if done else ()
-
-
-async def _expire(connection: AsyncConnection, now: Time) -> tuple[list[str], list[str]]:
-    late = await connection.execute(
-        update(requests)
-        .where(requests.c.state == RequestState.PENDING.value, requests.c.expires <= now)
-        .values(state=RequestState.EXPIRED.value)
-        .returning(requests.c.id)
-    )
-    over = await connection.execute(
-        update(grants)
-        .where(
-            grants.c.state.in_([state.value for state in ENDABLE]),
-            grants.c.not_after <= now,
-        )
-        .values(
-            state=GrantState.EXPIRED.value,
-            ended_at=grants.c.not_after,
-            ended_by=SYSTEM,
-            ended_why="its time was over",
-        )
-        .returning(grants.c.id)
-    )
-    begun = await connection.execute(
-        update(grants)
-        .where(grants.c.state == GrantState.SCHEDULED.value, grants.c.not_before <= now)
-        .values(state=GrantState.ACTIVE.value)
-        .returning(grants.c.id)
-    )
-    requests_late = sorted(late.scalars())
-    grants_over = sorted(over.scalars())
-    events = [AuditEvent(now, SYSTEM, "request.expired", id) for id in requests_late]
-    events += [AuditEvent(now, SYSTEM, "grant.expired", id) for id in grants_over]
-    events += [AuditEvent(now, SYSTEM, "grant.started", id) for id in sorted(begun.scalars())]
-    await log(connection, *events)
-    return requests_late, grants_over
-
-
-def live(at: Time) -> ColumnElement[bool]:
-    """Grants that hold at that time, scheduled ones included."""
-    return and_(
-        grants.c.state.in_([GrantState.ACTIVE.value, GrantState.SCHEDULED.value]),
-        grants.c.not_before <= at,
-        grants.c.not_after > at,
-    )

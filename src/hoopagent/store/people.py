@@ -91,6 +91,24 @@ class People:
             select(principals).where(principals.c.id.in_(members)).order_by(principals.c.id)
         )
 
+    async def principals_named(self, name: str) -> list[Principal]:
+        """Those with this e-mail address, subject or id; an address is spelled in any case."""
+        named = or_(
+            func.lower(principals.c.email) == name.lower(),
+            principals.c.subject == name,
+            principals.c.id == name,
+        )
+        return await self._people(select(principals).where(named).order_by(principals.c.id))
+
+    async def principals_owned(self, owners: Sequence[str]) -> list[Principal]:
+        """Those that one of these e-mail addresses answers for."""
+        if not owners:
+            return []
+        lowered = [owner.lower() for owner in owners]
+        return await self._people(
+            select(principals).where(func.lower(principals.c.owner).in_(lowered))
+        )
+
     async def _people(self, question: Select[tuple[object, ...]]) -> list[Principal]:
         return await self._database.read(partial(people, question=question))
 

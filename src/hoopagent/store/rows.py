@@ -244,6 +244,6 @@ def event_values(event: AuditEvent) -> Values:
     }
 
 
-def event(row: RowMapping) -> AuditEvent:
+def event(row: RowMapping | Values) -> AuditEvent:
     detail = json.loads(row["detail"])
     return AuditEvent(row["at"], row["actor"], row["action"], row["subject"], detail)

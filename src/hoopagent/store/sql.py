@@ -1,9 +1,10 @@
 """The one implementation of ``Store``, on SQLite and on PostgreSQL.
 
-What it does lies beside it: ``people`` (who), ``life`` (requests to grants), ``waiting`` (held
-statements), ``past`` (sessions, decisions), ``audit`` (the chain), ``spending`` (what budgets
-count), ``standings`` (what carries a session).  Here: how a store is found, made and brought up to
-date.
+What it does lies beside it: ``people`` (who), ``life`` (requests to grants),
+``clocks`` (when they hold), ``waiting`` (held
+statements), ``past`` (sessions, decisions), ``finding`` (what sessions touched), ``audit`` (the
+chain), ``glass`` (break-glass, leavers), ``spending`` (what budgets count), ``standings`` (what
+carries a session).  Here: how a store is found, made and brought up to date.
 
 Order of the file: the store, opening either kind, the migrations.
 """
@@ -25,7 +26,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoopagent.store import Store, StoreAway, StoreUnusable
 from hoopagent.store.audit import Audit
+from hoopagent.store.clocks import Clocks
 from hoopagent.store.database import Database, cause, postgres_engine, sqlite_engine
+from hoopagent.store.finding import Finding
+from hoopagent.store.glass import Glass
 from hoopagent.store.life import Life
 from hoopagent.store.past import Past
 from hoopagent.store.people import People
@@ -40,7 +44,7 @@ APPLICATION = 0x686F6F70
 _MIGRATING = 0x686F6F70_0001
 
 
-class SqlStore(People, Life, Standings, Waiting, Past, Audit, Spending):
+class SqlStore(People, Life, Clocks, Standings, Waiting, Past, Finding, Audit, Glass, Spending):
     """Every question of ``Store``, by SQL that both databases understand."""
 
 

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hoopagent.store import Standing, Terms, rows
+from hoopagent.store.clocks import ends, live_or_later
 from hoopagent.store.database import Database
-from hoopagent.store.life import live
 from hoopagent.store.people import identity_until, people
 from hoopagent.store.tables import grants, principals, requests
 from hoopcore.model import Time
@@ -30,8 +30,10 @@ class Standings:
     ) -> Standing:
         question = (
             select(grants)
-            .where(grants.c.principal == principal, grants.c.target == target, live(live_at))
-            .order_by(grants.c.not_after.desc(), grants.c.id)
+            .where(
+                grants.c.principal == principal, grants.c.target == target, live_or_later(live_at)
+            )
+            .order_by(ends.desc(), grants.c.id)
         )
 
         async def work(connection: AsyncConnection) -> Standing:

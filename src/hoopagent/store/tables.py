@@ -187,6 +187,26 @@ session_grants = Table(
     Column("place", Integer, nullable=False),
 )
 
+session_facets = Table(  # what sessions are found by; filled from their recordings
+    "session_facets",
+    metadata,
+    Column("session", Text, ForeignKey("sessions.id"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("full_name", Text, primary_key=True),
+    _number("started"),
+    _number("done"),
+    _number("refused"),
+    Index("ix_session_facets_kind_name_started_session", "kind", "name", "started", "session"),
+)
+
+session_indexed = Table(  # sessions whose recordings are in session_facets
+    "session_indexed",
+    metadata,
+    Column("session", Text, ForeignKey("sessions.id"), primary_key=True),
+    Column("version", Integer, nullable=False),
+)
+
 spent = Table(  # what budgets count, in buckets of a few minutes
     "spent",
     metadata,
@@ -253,6 +273,13 @@ followers = Table(  # how far each sink and each notification has come in the au
     _text("problem"),
     _number("since"),
     _number("lost"),
+)
+
+reminders = Table(  # of what has been told already
+    "reminders",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("event", Text, primary_key=True),
 )
 
 review_items = Table(  # what somebody else has to look back at: break-glass

@@ -25,6 +25,9 @@ _Request = Annotated[
 ]
 _Mine = Annotated[bool, typer.Option("--mine", help="Only what you asked for.")]
 _ToDecide = Annotated[bool, typer.Option("--to-decide", help="Only what waits for your vote.")]
+_Follow = Annotated[
+    bool, typer.Option("--follow", help="With --to-decide: as they come, one key each.")
+]
 _State = Annotated[
     str | None,
     typer.Option(
@@ -40,6 +43,7 @@ def requests(
     request: _Request = None,
     mine: _Mine = False,
     to_decide: _ToDecide = False,
+    follow: _Follow = False,
     state: _State = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -48,6 +52,7 @@ def requests(
     \b
     Examples:
       hoop requests --to-decide
+      hoop requests --to-decide --follow
       hoop requests --mine --state pending
       hoop requests req-4k7mq2zt9x
     """
@@ -55,6 +60,8 @@ def requests(
         usage("an ID and a choice of requests do not go together", "See:  hoop requests --help")
     if mine and to_decide:
         usage("--mine and --to-decide do not go together: nobody decides on their own")
+    if follow and not to_decide:
+        usage("--follow goes with --to-decide", "See:  hoop requests --help")
     if state is not None:
         _check_state(state)
     now = screen.now()
@@ -62,6 +69,11 @@ def requests(
         if request is not None:
             value = client.get(path("requests", request_id(request)))
             screen.show_request(output, value)
+            return
+        if follow:
+            from hoopcli import deciding_queue
+
+            deciding_queue.follow(client, output)
             return
         values = client.get("/v1/requests", mine=mine, to_decide=to_decide, state=state)
     screen.show(

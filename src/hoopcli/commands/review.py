@@ -16,6 +16,7 @@ from hoopcli import about, asking, completion_values, screen
 from hoopcli.client import Client, connected
 from hoopcli.errors import fail, say, usage
 from hoopcli.options import OutputOption, grant_id
+from hoopcli.review_glass import break_glass
 from hoopcli.view import Output, card, clean, when
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
@@ -88,6 +89,9 @@ def mine(
             _show(output, decided)
         else:
             _review(client, client.get("/v1/reviews/mine"), output)
+
+
+app.command("break-glass")(break_glass)
 
 
 def _command(option: str, grant: str) -> str:

@@ -10,7 +10,7 @@ import typer
 from hoopcli import about, completion_values, durations, screen
 from hoopcli.client import connected
 from hoopcli.errors import say, usage
-from hoopcli.options import OutputOption, target_name
+from hoopcli.options import OutputOption, choice, target_name
 from hoopcli.sessions_show import show
 from hoopcli.view import Output, clean, moment, span, when
 
@@ -37,16 +37,36 @@ def sessions(
         str | None,
         typer.Option(help="Only those begun since: 2h, 3d, or a date.", metavar="WHEN"),
     ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Only those begun before: 2h, 3d, or a date.", metavar="WHEN")
+    ] = None,
+    touching: Annotated[
+        str | None,
+        typer.Option(help="Only those that met a table or a column.", metavar="TABLE[.COLUMN]"),
+    ] = None,
+    effect: Annotated[
+        str | None, typer.Option(help="Only those with such a statement.", metavar="EFFECT")
+    ] = None,
+    masked: Annotated[
+        str | None, typer.Option(help="Only those with such masked values.", metavar="KIND|COLUMN")
+    ] = None,
+    refused: Annotated[
+        bool, typer.Option("--refused", help="Only those with a refused statement.")
+    ] = False,
     live: Annotated[bool, typer.Option("--live", help="Only those that run now.")] = False,
     limit: Annotated[int, typer.Option(help="The newest so many.", min=1, max=10_000)] = 200,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Who was on which target, when, and what it came to.
 
+    A table is meant in any schema unless one is said.  Every statement that names a column of it,
+    or *, counts as meeting that column; so does one that could not be read.
+
     \b
     Examples:
       hoop sessions --mine --since 2d
       hoop sessions --target prod-db --live
+      hoop sessions --touching customers.email --effect delete --refused
       hoop sessions show s-1c9fz4m2qk
     """
     if context.invoked_subcommand is not None:
@@ -55,6 +75,11 @@ def sessions(
     if target is not None:
         target = target_name(target)
     begun = None if since is None else _begun(since, now)
+    before = None if until is None else _begun(until, now, "--until")
+    if effect is not None:
+        from hoopcore.statement import Effect
+
+        effect = choice("--effect", effect, Effect)
     with connected() as client:
         values = client.get(
             "/v1/sessions",
@@ -62,6 +87,11 @@ def sessions(
             target=target,
             principal=principal,
             since=begun,
+            until=before,
+            touching=touching,
+            effect=effect,
+            masked=masked,
+            refused=refused,
             live=live,
             limit=limit,
         )
@@ -80,7 +110,7 @@ def sessions(
 app.command()(show)
 
 
-def _begun(text: str, now: datetime) -> str:
+def _begun(text: str, now: datetime, option: str = "--since") -> str:
     """A duration back from now, or a date or time (UTC where it names no zone), as RFC 3339."""
     try:
         at = now - timedelta(seconds=durations.parse(text))
@@ -88,7 +118,7 @@ def _begun(text: str, now: datetime) -> str:
         try:
             at = moment(text)
         except ValueError:
-            usage(f'--since: "{clean(text)}" is no duration (2h, 3d) and no date (2026-11-22)')
+            usage(f'{option}: "{clean(text)}" is no duration (2h, 3d) and no date (2026-11-22)')
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

@@ -32,18 +32,23 @@ def verify(
 ) -> None:
     """Verify that a recording is whole and unchanged, to its last byte.
 
-    Every line is chained to the one before it, and the agent signs the chain.  A file is verified
-    here, without the agent.  Exit status 6 says that something is missing or was changed.
+    Every line is chained to the one before it, and the agent signs the chain.  A file, of a
+    recording or of evidence (.zip), is verified here, without the agent.  Exit status 6 says that
+    something is missing or was changed.
 
     \b
     Examples:
       hoop verify s-1c9fz4m2qk
       hoop verify ./s-1c9fz4m2qk.jsonl.zst --key agent.pub
+      hoop verify ./s-1c9fz4m2qk.zip --key agent.pub
     """
     from hoopcli import evidence
 
     if evidence.is_file(session) and key is None:
         evidence.needs_key()
+    if key is not None and evidence.is_archive(session):
+        _archive(session, key, output)
+        return
     found = evidence.gather(session, key)
     report = found.report()
     value = told(report, evidence.state_of(found, report))
@@ -51,6 +56,23 @@ def verify(
         output, value, pairs=lambda one: one.items(), name=lambda one: one["session"] or session
     )
     _conclude(report, found)
+
+
+def _archive(text: str, key: Path, output: Output) -> None:
+    """The same of an archive that ``hoop evidence`` made."""
+    from hoopcli import archives, evidence
+
+    found = archives.checked(evidence.read_file(Path(text)), evidence.read_key(key))
+    shown = archives.told(found, text)
+    screen.show_one(
+        output, shown, pairs=lambda one: one.items(), name=lambda one: one["session"] or text
+    )
+    if not found.ok:
+        fail(
+            f"this evidence does not verify: {found.why}",
+            "It was changed, is not whole, or is another agent's.",
+            Exit.RECORDING,
+        )
 
 
 def told(report: Report, state: str) -> dict[str, Any]:

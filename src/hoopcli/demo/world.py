@@ -33,6 +33,7 @@ groups = ["engineering"]
 targets = ["prod-*"]
 max = "2h"
 approvers = ["dba"]
+break_glass = true
 
 [roles.dba]
 groups = ["dba"]

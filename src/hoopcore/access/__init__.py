@@ -2,36 +2,63 @@
 
 Everything here is a function of values: the clock, the dice and the store are the caller's.
 
-``holding``: what a principal may do now, and until when · ``asking``: what a wish becomes ·
-``deciding``: votes, what follows, and the grant · ``moves``: which state may follow which.
+``holding``: what a principal may do now, and until when · ``offers``: who may ask for what ·
+``asking``: what a wish becomes · ``deciding``: votes, what follows, and the grant · ``moves``:
+which state may follow which.
 """
 
 from hoopcore.access.asking import (
     LONGEST_NOTE,
     LONGEST_REASON,
-    Eligibility,
+    NO_ROSTERS,
+    Choice,
     Refusal,
+    Smaller,
     Wish,
     ask,
-    decidable,
+    choose,
     fault_in,
-    offers_for,
     repeats,
+    smaller,
+)
+from hoopcore.access.deciding import (
+    WhyNot,
+    answers_for,
+    capacity,
+    grant_for,
+    granted_scope,
+    may_vote,
+    names_of,
+    settle,
+    still_missing,
+    votes_as,
+)
+from hoopcore.access.holding import Access, access, bereft, deadline, end_of, holds, lasts_until
+from hoopcore.access.moves import ENDABLE, GRANT_MOVES, REQUEST_MOVES
+from hoopcore.access.offers import (
+    Auto,
+    Eligibility,
+    Lint,
+    decidable,
+    fits,
+    offers_for,
     still_offered,
 )
-from hoopcore.access.deciding import WhyNot, answers_for, capacity, grant_for, may_vote, settle
-from hoopcore.access.holding import Access, access, bereft, deadline, end_of, holds
-from hoopcore.access.moves import ENDABLE, GRANT_MOVES, REQUEST_MOVES
 
 __all__ = [
     "ENDABLE",
     "GRANT_MOVES",
     "LONGEST_NOTE",
     "LONGEST_REASON",
+    "NO_ROSTERS",
     "REQUEST_MOVES",
     "Access",
+    "Auto",
+    "Choice",
     "Eligibility",
+    "Lint",
     "Refusal",
+    "Smaller",
     "WhyNot",
     "Wish",
     "access",
@@ -39,15 +66,23 @@ __all__ = [
     "ask",
     "bereft",
     "capacity",
+    "choose",
     "deadline",
     "decidable",
     "end_of",
     "fault_in",
+    "fits",
     "grant_for",
+    "granted_scope",
     "holds",
+    "lasts_until",
     "may_vote",
+    "names_of",
     "offers_for",
     "repeats",
     "settle",
+    "smaller",
+    "still_missing",
     "still_offered",
+    "votes_as",
 ]

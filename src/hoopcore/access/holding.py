@@ -24,6 +24,8 @@ class Access:
     again: Time  # grants and scope are what they are until here; then ask again
     grants: tuple[str, ...]  # ids, sorted
     scope: Scope  # of all of them together
+    masked: bool = False  # each of them was approved with masks on, whoever is exempt from them
+    rows: int | None = None  # an hour, where each of them was approved for so many at the most
 
 
 def end_of(grant: Grant, target: Target) -> Time:
@@ -64,6 +66,13 @@ def lasts_until(grants: Iterable[Grant], target: Target, now: Time) -> Time:
     return end
 
 
+def _if_begun(grant: Grant, target: Target, now: Time) -> Time:
+    """When it ends, if one that waits for a connection finds it now."""
+    if grant.lasts is None or not grant.waits:
+        return end_of(grant, target)
+    return now + min(grant.lasts, target.max_duration) * SECOND
+
+
 def access(
     grants: Iterable[Grant], principal: str, target: Target, now: Time, identity_until: Time
 ) -> Access | None:
@@ -80,9 +89,10 @@ def access(
         return None
     scope = NOTHING
     for grant in live:
-        scope = scope.join(grant.scope)
+        # Nothing is shown in clear by a grant that was approved with masks on.
+        scope = scope.join(grant.scope.with_masks if grant.limits.masked else grant.scope)
     ends = [end_of(grant, target) for grant in live]
-    until = max(*ends, lasts_until(mine, target, now))
+    until = max(lasts_until(mine, target, now), *(_if_begun(grant, target, now) for grant in live))
     starts = [
         grant.not_before
         for grant in mine
@@ -93,7 +103,15 @@ def access(
         again=min(*ends, *starts, identity_until),
         grants=tuple(sorted(grant.id for grant in live)),
         scope=scope,
+        rows=_rows(live),
+        masked=all(grant.limits.masked for grant in live),
     )
+
+
+def _rows(live: Sequence[Grant]) -> int | None:
+    """One grant without a bound lifts it, and the widest counts: grants add up."""
+    bounds = [grant.limits.rows for grant in live if grant.limits.rows is not None]
+    return max(bounds) if len(bounds) == len(live) else None
 
 
 def deadline(

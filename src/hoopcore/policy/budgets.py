@@ -135,6 +135,12 @@ class Budget:
         return ""
 
 
+def approved_rows(rows: int) -> Budget:
+    """The budget of a grant that was approved for so many rows an hour."""
+    reason = f"it was approved for at most {rows:,} rows an hour"
+    return Budget("approved-rows", reason, "end", rows=rows)
+
+
 class Reached(NamedTuple):
     """A budget that is used up: by which measure, of how many."""
 

@@ -15,12 +15,12 @@ Order: the policy, the index, the bound policy, words.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
 
 from hoopcore.model import Atom, Scope, Time
-from hoopcore.policy.budgets import Budget
+from hoopcore.policy.budgets import Budget, approved_rows
 from hoopcore.policy.facts import ALLOWED, Facts, Verdict
 from hoopcore.policy.impositions import Imposition
 from hoopcore.policy.loading import load
@@ -29,6 +29,9 @@ from hoopcore.policy.scope import SCOPE, how_to_ask, outside
 from hoopcore.sql.imposed import NOTHING_IMPOSED, Imposed, undoing
 from hoopcore.sql.session import Objection, left_behind, way_out
 from hoopcore.statement import Effect, Reading, Statement
+
+Filtering: TypeAlias = Callable[[Statement], bool]
+"""Whether which rows a statement gives may hang on a masked column."""
 
 # Verdicts that a bound policy keeps; a session has about as many statements of its own.
 _MOST_KEPT = 1024
@@ -57,7 +60,7 @@ class Policy:
         patterns = [pattern for rule in self.rules for pattern in rule.relations]
         columns = [pattern.relation for rule in self.rules for pattern in rule.columns]
         patterns += [relation for relation in columns if relation is not None]
-        return any(atom.schema != "*" for atom in scope.atoms) or any(
+        return any(atom.schema != "*" for atom in scope.with_masks.atoms) or any(
             not pattern.every_schema for pattern in patterns
         )
 
@@ -69,14 +72,21 @@ class Policy:
             for rule in self.rules
         )
 
-    def bind(self, facts: Facts, now: Time | None = None) -> BoundPolicy:
-        """The same for one session, while ``holds`` says so."""
-        return BoundPolicy(self, facts, now)
+    def bind(
+        self, facts: Facts, now: Time | None = None, masks: Filtering | None = None
+    ) -> BoundPolicy:
+        """The same for one session, while ``holds`` says so.
+
+        ``masks`` tells whether a statement asks masked columns which rows to give.  Without it any
+        condition or sort may do that.
+        """
+        return BoundPolicy(self, facts, now, masks)
 
     def budgets_for(self, facts: Facts, now: Time | None = None) -> tuple[Budget, ...]:
         """The budgets that are about such a session now."""
         known = facts.known(now)
-        return tuple(budget for budget in self.budgets if budget.applies(known))
+        found = tuple(budget for budget in self.budgets if budget.applies(known))
+        return found if facts.rows is None else (*found, approved_rows(facts.rows))
 
     def imposed(self, facts: Facts, now: Time | None = None) -> Imposed:
         """The settings that a session of these facts begins with: of all that apply the strictest.
@@ -173,16 +183,19 @@ def _names(statement: Statement) -> set[str]:
 class BoundPolicy:
     """A policy for one session: ``decide`` is what is called for each message."""
 
-    __slots__ = ("_allowing", "_holding", "_kept", "_refusing", "budgets", "facts", "policy",
-                 "since", "until")  # fmt: skip
+    __slots__ = ("_allowing", "_holding", "_kept", "_masks", "_refusing", "budgets", "facts",
+                 "policy", "since", "until")  # fmt: skip
 
-    def __init__(self, policy: Policy, facts: Facts, now: Time | None) -> None:
+    def __init__(
+        self, policy: Policy, facts: Facts, now: Time | None, masks: Filtering | None = None
+    ) -> None:
         self.policy = policy
         self.facts = facts
         self.since = now
         self.until = None if now is None else _steady_until(policy, now)
         known = facts.known(now)
         applying = [rule for rule in policy.rules if rule.applies(known)]
+        self._masks = masks if any(rule.filters_masked for rule in applying) else None
         self._refusing = _Index(rule for rule in applying if rule.verdict == "refuse")
         self._holding = _Index(rule for rule in applying if rule.verdict == "hold")
         # A hold that names an effect lets a person decide what is refused without any rule.
@@ -224,7 +237,7 @@ class BoundPolicy:
             reading = self.facts.names.meant(reading)
         count = len(reading.statements)
         found: dict[str, Rule] = {}
-        for statement in reading.statements:
+        for statement in map(self._marked, reading.statements):
             full = statement.in_full
             found |= {rule.name: rule for rule in self._holding.find_all(full, count)}
         return tuple(found[name] for name in sorted(found))
@@ -236,8 +249,14 @@ class BoundPolicy:
         count = len(reading.statements)
         return tuple(
             self._verdict(statement, place, count, reading.why)
-            for place, statement in enumerate(reading.statements)
+            for place, statement in enumerate(map(self._marked, reading.statements))
         )
+
+    def _marked(self, statement: Statement) -> Statement:
+        """With what the masks say of it, where a rule asks for that."""
+        if self._masks is None or not statement.filters:
+            return statement
+        return replace(statement, filters_masked=self._masks(statement))
 
     def _message(self, reading: Reading) -> Verdict:
         held = allowed = None

@@ -143,6 +143,7 @@ def _is_wider(wide: Rule, narrow: Rule) -> bool:
         and _within(wide.ddl, narrow.ddl)
         and (narrow.missing_where or not wide.missing_where)
         and (narrow.missing_limit or not wide.missing_limit)
+        and (narrow.filters_masked or not wide.filters_masked)
         and narrow.statements_above >= wide.statements_above
         and _is_about_more(wide.about, narrow.about)
     )

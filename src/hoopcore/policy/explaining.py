@@ -58,6 +58,7 @@ def _seen(statement: Statement) -> dict[str, Any]:
             for touch in statement.touches
         ),
         "columns": sorted(statement.columns),
+        "filters": sorted(statement.filters),
         "whole_rows": statement.guises or "*" in statement.columns,
         "functions": sorted(statement.functions),
         "missing_where": sorted(statement.unbounded),

@@ -26,6 +26,7 @@ class Facts:
     priorities: frozenset[Priority] | None = None  # of the requests behind the session's grants
     address: str | None = None  # the client's IP address, or about.LOCAL
     imposed: Imposed = NOTHING_IMPOSED  # the settings this session began with
+    rows: int | None = None  # that its grants were approved for, an hour; None: no bound of theirs
     groups_known: bool = True  # whether the principal's groups are all of them
 
     def known(self, now: Time | None) -> Known:

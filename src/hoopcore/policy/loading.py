@@ -31,8 +31,8 @@ RESERVED = frozenset(
 
 RULE_KEYS = (
     *("name", "reason", "verdict", *WHO, "unless", "effects", "relations", "columns", "functions"),
-    *("missing_where", "missing_limit", "ddl", "statements_above", "approvers", "votes", "wait"),
-    *("example", "counter_example"),
+    *("missing_where", "missing_limit", "filters_masked", "ddl", "statements_above"),
+    *("approvers", "votes", "wait", "example", "counter_example"),
 )
 BUDGET_KEYS = ("name", "reason", *WHO, "unless", *MEASURES, "on_reaching")
 _TIMEOUTS = ("statement_timeout", "idle_in_transaction_session_timeout")
@@ -134,6 +134,7 @@ def _rule(entry: Entry) -> Rule:
         functions=entry.take("functions", entries.functions, ()),
         missing_where=entry.take("missing_where", entries.flag, False),
         missing_limit=entry.take("missing_limit", entries.flag, False),
+        filters_masked=entry.take("filters_masked", entries.flag, False),
         ddl=entry.take("ddl", entries.ddl, ()),
         statements_above=entry.take("statements_above", entries.count, 0),
         approvers=entry.take("approvers", entries.groups, frozenset()),

@@ -56,6 +56,7 @@ class Rule:
     functions: tuple[RelationPattern, ...] = ()
     missing_where: bool = False
     missing_limit: bool = False
+    filters_masked: bool = False  # which rows there are hangs on a masked column
     ddl: tuple[DdlPattern, ...] = ()  # of which kinds a definition is, in capitals
     statements_above: int = 0
     approvers: frozenset[str] = frozenset()  # groups; of a hold.  Empty: those of the grant
@@ -106,6 +107,8 @@ class Rule:
             if not effects or not self._may_define(statement):
                 return False
         if self.missing_limit and not _reads_without_end(statement):
+            return False
+        if self.filters_masked and not _may_filter(statement):
             return False
         if self.functions and not self._may_call(statement):
             return False
@@ -164,6 +167,8 @@ class Rule:
             return False
         if self.missing_limit and not statement.unlimited:
             return False
+        if self.filters_masked and not statement.filters_masked:
+            return False
         if self.ddl and not self._surely_defines(statement):
             return False
         if self.functions and not self._surely_calls(statement):
@@ -204,6 +209,14 @@ class Rule:
 def _reads_without_end(statement: Statement) -> bool:
     """Whether it gives rows without a LIMIT, and not only of what describes the schema."""
     return statement.unlimited and not all(map(describes_schema, statement.relations))
+
+
+def _may_filter(statement: Statement) -> bool:
+    """Whether it may ask masked columns which rows to give; any, where masks are not known."""
+    if Effect.UNKNOWN in statement.effects:
+        return True
+    known = statement.filters_masked
+    return bool(statement.filters) if known is None else known
 
 
 def _named(function: str) -> Relation:

@@ -23,11 +23,12 @@ from hoopcore.recording.events import (
     Policy,
     Said,
     Totals,
+    Unmasked,
     event_of_line,
     events,
     touches_of,
 )
-from hoopcore.recording.report import Report, State, Verifier, verify, verify_file
+from hoopcore.recording.report import FileVerifier, Report, State, Verifier, verify, verify_file
 
 __all__ = [
     "END_CAUSES",
@@ -38,6 +39,7 @@ __all__ = [
     "EndCause",
     "Event",
     "Fatal",
+    "FileVerifier",
     "Finished",
     "Head",
     "Header",
@@ -49,6 +51,7 @@ __all__ = [
     "Said",
     "State",
     "Totals",
+    "Unmasked",
     "Verifier",
     "event_of_line",
     "events",

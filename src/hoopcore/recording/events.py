@@ -31,6 +31,7 @@ class EndCause(StrEnum):
     GRANT_ENDED = "grant ended"
     GRANT_REVOKED = "grant revoked"
     GRANT_RELINQUISHED = "grant relinquished"
+    GRANT_SUSPENDED = "grant suspended"
     IDENTITY_ENDED = "identity ended"
     KILLED = "killed"
     AGENT_STOPPED = "agent stopped"
@@ -93,6 +94,7 @@ class Said(Event, tag="statement"):
     parameters: tuple[str | None, ...] = ()
     effects: tuple[str, ...] = ()
     touches: tuple[str, ...] = ()  # schema.table:verb; * where the text names no schema
+    columns: tuple[str, ...] = ()  # that the text names; a run has those of what was prepared
     tag: str = ""  # the kind of statement in words
     unread: str = ""  # why it could not be read; empty where it could
     verdict: str = "allow"  # "allow", "refuse" or "hold"; what was held is told once more
@@ -137,6 +139,13 @@ class Policy(Event, tag="policy"):
     """Rules, masks or targets have changed: what follows was judged under this version."""
 
     version: str
+
+
+class Unmasked(Event, tag="unmasked"):
+    """What grants show in clear from here on, of what is declared as masked."""
+
+    columns: tuple[str, ...] = ()  # schema.table.column, quoted as in SQL; empty: nothing any more
+    grants: tuple[str, ...] = ()  # that allow it
 
 
 class Fatal(Event, tag="fatal"):
@@ -194,7 +203,9 @@ class Other(Event, tag="other"):
     unknown: str = ""
 
 
-Known: TypeAlias = Header | Said | Finished | Copied | Notice | Policy | Fatal | Head | End | Other
+Known: TypeAlias = (
+    Header | Said | Finished | Copied | Notice | Policy | Unmasked | Fatal | Head | End | Other
+)
 
 _decoder: msgspec.json.Decoder[Known] = msgspec.json.Decoder(Known)
 

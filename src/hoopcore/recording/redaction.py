@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from hoopcore.detectors import find
+from hoopcore.detectors import IN_RECORDINGS, Sweep
 from hoopcore.statement import Literal, Reading
 
 NOTHING: frozenset[str] = frozenset()
@@ -33,6 +33,8 @@ LARGEST_PARAMETER = 4 << 10
 # A detector needs a little of what stands behind the cut to see a value that crosses it.
 _OVERHANG = 256
 
+_ALWAYS = Sweep(IN_RECORDINGS)
+
 
 class _Hidden(NamedTuple):
     start: int
@@ -46,21 +48,23 @@ def redact(
     masked: frozenset[str] = NOTHING,
     key: bytes | None = None,
     encoding: str = "UTF8",
+    sweep: Sweep | None = None,
 ) -> str:
     """The text as it may be kept; ``key`` None keeps it exactly, but for its length.
 
     ``text`` is in that client_encoding, and the reading's offsets are into its UTF-8 form.
-    ``masked`` names the masked columns whose values the statement may hold.
+    ``masked`` names the masked columns whose values the statement may hold.  What ``sweep`` finds
+    goes too, beside the kinds that no recording holds.
     """
     plain = _utf8(text, encoding)
     if key is None:
         return _shown(plain, [], None)
     if not masked:
-        return _shown(plain, _detected(plain), key)
+        return _shown(plain, _detected(plain, sweep), key)
     hidden = _hidden(plain, reading, masked)
     if hidden is None:
         return _mark("text", plain, key)
-    return _shown(plain, [*hidden, *_detected(plain)], key)
+    return _shown(plain, [*hidden, *_detected(plain, sweep)], key)
 
 
 def redact_parameters(
@@ -69,6 +73,7 @@ def redact_parameters(
     masked: frozenset[str] = NOTHING,
     key: bytes | None = None,
     encoding: str = "UTF8",
+    sweep: Sweep | None = None,
 ) -> tuple[str | None, ...]:
     """The parameters as they may be kept: NULL is None, what is no text is ``\\x`` and hex.
 
@@ -82,25 +87,41 @@ def redact_parameters(
             kept.append(f"⟦cut:{len(parameters) - i} parameters⟧")
             break
         binary = bool(formats[i]) if i < len(formats) else False
-        shown = None if value is None else _parameter(value, binary, masked, key, encoding)
+        shown = None if value is None else _parameter(value, binary, masked, key, encoding, sweep)
         room -= len(shown or "")
         kept.append(shown)
     return tuple(kept)
 
 
 def _parameter(
-    value: bytes, binary: bool, masked: frozenset[str], key: bytes | None, encoding: str
+    value: bytes,
+    binary: bool,
+    masked: frozenset[str],
+    key: bytes | None,
+    encoding: str,
+    sweep: Sweep | None,
 ) -> str:
     plain = _utf8(value, encoding)
     if key is not None and masked:
         return _mark("value", plain, key)
     if (binary and not plain.isascii()) or b"\0" in plain:
-        hits = _detected(value) if key is not None else []
-        if key is not None and hits:
-            return _mark(hits[0].kind, value, key)
+        kind = _kind_in_binary(value, sweep) if key is not None else ""
+        if key is not None and kind:
+            return _mark(kind, value, key)
         rest = f"…⟦cut:{len(value)} bytes⟧" if len(value) > LARGEST_PARAMETER else ""
         return "\\x" + value[:LARGEST_PARAMETER].hex() + rest
-    return _shown(plain, _detected(plain) if key is not None else [], key, LARGEST_PARAMETER)
+    hidden = _detected(plain, sweep) if key is not None else []
+    return _shown(plain, hidden, key, LARGEST_PARAMETER)
+
+
+def _kind_in_binary(value: bytes, sweep: Sweep | None) -> str:
+    """The kind of the first hit in bytes; eight of them may be a number, such as a card's."""
+    hits = _detected(value, sweep)
+    if hits or len(value) != 8:
+        return hits[0].kind if hits else ""
+    number = b"%d" % int.from_bytes(value, "big", signed=True)
+    found = _detected(number, sweep)
+    return found[0].kind if found else ""
 
 
 # --- what goes ----------------------------------------------------------------------------------
@@ -159,8 +180,9 @@ def _kind(literal: Literal, masked: frozenset[str]) -> str:
     return name if _SIMPLE.fullmatch(name) else "value"
 
 
-def _detected(plain: bytes) -> list[_Hidden]:
-    found = find(plain[: LARGEST_TEXT + _OVERHANG])
+def _detected(plain: bytes, sweep: Sweep | None) -> list[_Hidden]:
+    looks = _ALWAYS if sweep is None else sweep.for_recordings
+    found = looks.find(plain[: LARGEST_TEXT + _OVERHANG])
     return [_Hidden(span.start, span.stop, span.kind) for span in found]
 
 

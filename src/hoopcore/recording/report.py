@@ -1,7 +1,8 @@
 """Whether a recording is what its agent wrote.
 
-``Verifier`` takes the lines, in order; ``verify`` is all of it for lines in hand, ``verify_file``
-for the bytes of a file.  It stops at the first line that does not fit, and says why.
+``Verifier`` takes the lines, in order, ``FileVerifier`` the bytes of a file; ``verify`` is all of
+it for lines in hand, ``verify_file`` for a file.  It stops at the first line that does not fit, and
+says why.
 
 Three answers, and only the first is good: **complete** (closed, and signed up to its last byte),
 **unfinished** (what is there fits, but its end is missing: it is still being written, its agent
@@ -149,6 +150,10 @@ class Verifier:
             return False
         return True
 
+    def expect(self, head: str) -> None:
+        """The store says that this is the hash of the last line."""
+        self._head = head
+
     def report(self) -> Report:
         if self.why:
             return self._report(State.BROKEN, self.why, self.lines + 1)
@@ -174,18 +179,47 @@ def verify(
     return verifier.report()
 
 
+class FileVerifier:
+    """Takes the bytes of a file, in pieces of any size; memory does not grow with them."""
+
+    def __init__(self, public_key: bytes | None, *, session: str = "", head: str = "") -> None:
+        self._verifier = Verifier(public_key, session=session, head=head)
+        self._unpacker = Unpacker()
+
+    @property
+    def lines(self) -> int:
+        """How many fit so far."""
+        return self._verifier.lines
+
+    def feed(self, data: bytes) -> bool:
+        """Whether what has come so far fits."""
+        fits = all(self._verifier.line(line) for line in self._unpacker.feed(data))
+        return fits and not self._verifier.why and not self._unpacker.trouble
+
+    def so_far(self) -> Report:
+        """For what has come, where more may come: what is not whole yet is no fault."""
+        found = self._verifier.report()
+        return replace(found, state=State.UNFINISHED, why="it goes on") if found.ok else found
+
+    def report(self, head: str = "") -> Report:
+        """For all of it: no more will come.  ``head`` is what the store says, where it does."""
+        if head:
+            self._verifier.expect(head)
+        if not self._verifier.why:
+            self._unpacker.finish()
+            return _with_file(self._verifier, self._unpacker)
+        return self._verifier.report()
+
+
 def verify_file(
     data: Iterable[bytes], public_key: bytes | None, *, session: str = "", head: str = ""
 ) -> Report:
-    """The same for the bytes of a file, in pieces of any size; memory does not grow with them."""
-    verifier = Verifier(public_key, session=session, head=head)
-    unpacker = Unpacker()
+    """The same for the bytes of a file, in pieces; stops at the first misfit."""
+    verifier = FileVerifier(public_key, session=session, head=head)
     for piece in data:
-        for line in unpacker.feed(piece):
-            if not verifier.line(line):
-                return verifier.report()
-    unpacker.finish()
-    return _with_file(verifier, unpacker)
+        if not verifier.feed(piece):
+            break
+    return verifier.report()
 
 
 def _with_file(verifier: Verifier, unpacker: Unpacker) -> Report:

@@ -8,11 +8,14 @@ First the values, then the three queries they are made from (PostgreSQL 13 to 18
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hoopcore.sql.behind import NO_DEPTHS, Deep, Depths
+from hoopcore.sql.grammar import CannotParse, tokens
+from hoopcore.sql.lineage_values import Column
+from hoopcore.sql.postgres import IN_PROCESS, read
 from hoopcore.statement import Beneath, Effect, Reading, Relation, Statement
 
 FIRST_USER_OID = 16384
@@ -59,11 +62,15 @@ class Catalog:
     code: frozenset[str] = frozenset()
     fields: frozenset[str] = frozenset()
     depths: Depths = NO_DEPTHS
+    views: Mapping[int, str] = field(default_factory=dict)  # what each view selects
     schemas: frozenset[str] = field(init=False, repr=False)  # that have a relation
     _by_oid: dict[int, Table] = field(init=False, repr=False)
     _by_name: dict[str, tuple[Table, ...]] = field(init=False, repr=False)
     _with_column: dict[str, list[Table]] = field(init=False, repr=False)
     _children: dict[int, list[int]] = field(init=False, repr=False)
+    _viewed: dict[int, Statement | None] = field(init=False, repr=False)
+    # Of relations: where the values of their columns come from, once lineage was asked for.
+    traced: dict[int, tuple[Column, ...]] = field(init=False, repr=False)
     # By identity: the same readings are asked about at every run.
     _meant: dict[int, tuple[Reading, frozenset[str], Reading]] = field(init=False, repr=False)
 
@@ -82,7 +89,8 @@ class Catalog:
         object.__setattr__(self, "schemas", frozenset(table.schema for table in self.tables))
         object.__setattr__(self, "_with_column", columns)
         object.__setattr__(self, "_children", children)
-        object.__setattr__(self, "_meant", {})
+        for name in ("_meant", "_viewed", "traced"):
+            object.__setattr__(self, name, {})
 
     def table(self, oid: int) -> Table | None:
         return self._by_oid.get(oid)
@@ -139,6 +147,15 @@ class Catalog:
     def _beneath(self, statement: Statement, harmless: frozenset[str]) -> Beneath | None:
         return Deep(self, self.depths, harmless).of(statement)
 
+    def view(self, oid: int) -> Statement | None:
+        """What a view selects, as its own text says; None where that is not known."""
+        if oid not in self._viewed:
+            text = self.views.get(oid, "")
+            reading = read(text.encode()) if text and _may_be_read(text) else None
+            known = reading is not None and len(reading.statements) == 1
+            self._viewed[oid] = reading.statements[0] if known and reading else None
+        return self._viewed[oid]
+
     def relation(self, oid: int) -> Relation | None:
         """Its name, of what has one here."""
         table = self._by_oid.get(oid)
@@ -160,6 +177,23 @@ def _calling(statement: Statement) -> Statement:
     effects = statement.effects | {Effect.CALL}
     writes = not effects.isdisjoint((Effect.INSERT, Effect.UPDATE, Effect.DDL))
     return replace(statement, effects=effects, opaque=True, copies=statement.copies or writes)
+
+
+# Nesting takes a token a level, so this is no deeper than what IN_PROCESS bytes can hold: names
+# make a view long, not deep.
+_MOST_TOKENS = IN_PROCESS // 2
+_LONGEST_VIEW = 16 << 10
+
+
+def _may_be_read(text: str) -> bool:
+    """Whether the parser cannot be killed by it, nor kept busy."""
+    size = len(text.encode())
+    if size > IN_PROCESS:
+        try:
+            return size <= _LONGEST_VIEW and len(tokens(text)) <= _MOST_TOKENS
+        except CannotParse:
+            return False
+    return True
 
 
 # Temporary tables are left out: they are one session's own, and another session's are not
@@ -222,14 +256,22 @@ WHERE p.oid >= 16384
   )
 """
 
+# Under search_path = pg_catalog its names are whole.  Temporary views are one session's own.
+VIEWS_QUERY = """
+SELECT c.oid::int8, pg_catalog.pg_get_viewdef(c.oid)
+FROM pg_catalog.pg_class c
+WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384 AND c.relpersistence <> 't'
+"""
+
 
 def catalog_of(
     relations: Iterable[Sequence[Any]],
     texts: Iterable[Sequence[Any]],
     code: Iterable[Sequence[Any]] = (),
     depths: Depths = NO_DEPTHS,
+    views: Iterable[Sequence[Any]] = (),
 ) -> Catalog:
-    """The catalog from the rows of the three queries, and what is behind its names."""
+    """The catalog from the rows of the four queries, and what is behind its names."""
     tables = tuple(
         Table(
             oid,
@@ -249,4 +291,5 @@ def catalog_of(
         frozenset(name for name, _ in functions),
         frozenset(name for name, is_field in functions if is_field),
         depths,
+        {oid: text for oid, text in views if text},
     )

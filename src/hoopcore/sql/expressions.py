@@ -22,6 +22,8 @@ from hoopcore.statement import Effect
 class Expressions(Visit):
     """The visits of expressions."""
 
+    setting: str | None = None  # the one row of pg_settings that the query around reads
+
     def constant(self, constant: Node) -> None:
         if self.open_unit is not None:
             self.open_unit.add(constant)
@@ -70,6 +72,8 @@ class Expressions(Visit):
     def operation(self, expression: Node) -> None:
         if expression.kind in _OPERATOR_KINDS:
             self.operator(expression.name)
+        elif expression.kind in BETWEEN:
+            self.operators.update(("<", "<=", ">", ">="))
         if expression.HasField("lexpr"):
             self.visit(expression.lexpr)
         if expression.HasField("rexpr"):
@@ -178,12 +182,16 @@ class Expressions(Visit):
         elif unknown:
             self.call(written)
         given, seen = self.given, self.values_seen
-        self.visit_all(call.args)
-        self.visit_all(call.agg_order)
-        if call.HasField("agg_filter"):
-            self.visit(call.agg_filter)
-        if call.HasField("over"):
-            self.children(call.over)
+        with self.gathering() as arguments:
+            self.visit_all(call.args)
+        if call.agg_distinct or self.makes_rows(shipped):
+            self.filters |= arguments
+        with self.filtering():
+            self.visit_all(call.agg_order)
+            if call.HasField("agg_filter"):
+                self.visit(call.agg_filter)
+            if call.HasField("over"):
+                self.children(call.over)
         if unknown and (self.given > given or (self.flowing and self.values_seen > seen)):
             self.copies = True  # what some unknown code gives goes to other code, which may keep it
         if unknown and written not in _SEQUENCES:
@@ -196,6 +204,8 @@ class Expressions(Visit):
     def _set_config(self, call: Node) -> None:
         """SET by another way.  What it stores can be read again by current_setting."""
         texts = [_constant_text(argument) for argument in call.args]
+        if texts and texts[0] is None and _is_name(call.args[0]):
+            texts[0] = self.setting
         self.effects.add(Effect.SET)
         if len(call.args) != 3 or not _is_true(call.args[2]):
             self.keeps.add("setting")
@@ -222,6 +232,32 @@ class Expressions(Visit):
                 self.keeps.add("temporary")  # what is made then, without a word of it
         elif name == "client_encoding" and not encoding_is_safe(value):
             self.unknown("texts in that client_encoding cannot be read")
+
+
+def setting_named(query: Node) -> str | None:
+    """The constant c of ``FROM pg_settings WHERE name = c``, with nothing else there.
+
+    pg_dump sets what a server may not know by way of that row.  Whatever goes by the name of
+    pg_settings, its column is equal to the constant.
+    """
+    if len(query.from_clause) != 1 or not query.HasField("where_clause"):
+        return None
+    source, where = query.from_clause[0], query.where_clause
+    if kind_of(source) != "range_var" or source.range_var.relname != "pg_settings":
+        return None
+    if kind_of(where) != "a_expr" or where.a_expr.kind != tree.AEXPR_OP:
+        return None
+    operator = [part.string.sval for part in where.a_expr.name]
+    if operator != ["="] or not _is_name(where.a_expr.lexpr):
+        return None
+    return _constant_text(where.a_expr.rexpr)
+
+
+def _is_name(node: Node) -> bool:
+    """Whether it is the column ``name``."""
+    if kind_of(node) != "column_ref":
+        return False
+    return [field.string.sval for field in node.column_ref.fields] == ["name"]
 
 
 def _is_true(node: Node) -> bool:
@@ -255,6 +291,13 @@ _SEQUENCES = frozenset(
     for schema in ("", "pg_catalog.")
     for name in ("nextval", "currval", "lastval", "setval")
 )
+BETWEEN = frozenset(
+    {
+        *(tree.AEXPR_BETWEEN, tree.AEXPR_NOT_BETWEEN),
+        *(tree.AEXPR_BETWEEN_SYM, tree.AEXPR_NOT_BETWEEN_SYM),
+    }
+)
+"""Kinds of expressions whose name is a word; what they compare with are operators."""
 _OPERATOR_KINDS = frozenset(
     {
         *(tree.AEXPR_OP, tree.AEXPR_OP_ANY, tree.AEXPR_OP_ALL, tree.AEXPR_DISTINCT),

@@ -20,11 +20,14 @@ __all__ = [
     "Node",
     "Token",
     "constants",
+    "fault_in",
     "kind_of",
+    "packed",
     "parse",
     "parse_body",
     "tokens",
     "tree",
+    "unpacked",
 ]
 
 Node: TypeAlias = Any
@@ -49,6 +52,30 @@ def parse(text: str) -> list[Node]:
         raise CannotParse("it is not in PostgreSQL's grammar") from None
     except DecodeError:  # the tree is nested deeper than the library reads
         raise CannotParse("it is nested too deeply") from None
+
+
+def fault_in(text: str) -> tuple[str, int] | None:
+    """What the grammar says of a text it cannot parse, and at which character, counted from 1.
+
+    None for one that it can.  The words hold a piece of the text: they are for who wrote it.
+    """
+    try:
+        _parse(text)
+    except PgQueryError as problem:
+        return problem.message, problem.cursorpos
+    except DecodeError:
+        return None
+    return None
+
+
+def packed(statement: Node) -> bytes:
+    """A statement's tree as bytes, which are smaller and go from process to process."""
+    return bytes(statement.SerializeToString())
+
+
+def unpacked(data: bytes) -> Node:
+    """The tree again.  No text is parsed, so nothing here can be killed by one."""
+    return tree.Node.FromString(data)
 
 
 def constants(text: str) -> list[tuple[int, int]]:

@@ -12,7 +12,7 @@ that may die (``hoopagent.reader``).
 from __future__ import annotations
 
 from hoopcore.sql.encodings import decode, encoding_is_safe
-from hoopcore.sql.grammar import CannotParse, constants, parse
+from hoopcore.sql.grammar import CannotParse, Node, constants, kind_of, packed, parse
 from hoopcore.sql.literals import literals
 from hoopcore.sql.utility import walk_statement
 from hoopcore.sql.walk import Walk
@@ -25,6 +25,15 @@ IN_PROCESS = 2048
 
 # 16 MB of INSERT keep the parser busy for seconds; what is longer than this is not tried at all.
 LARGEST = 4 << 20
+
+# A tree is kept with its reading and traced in the agent's own process.
+_LARGEST_FLOW = 128 << 10
+_TRACED = frozenset(
+    {
+        *("select_stmt", "insert_stmt", "update_stmt", "delete_stmt", "merge_stmt"),
+        *("create_table_as_stmt", "copy_stmt"),
+    }
+)
 
 
 def read(
@@ -60,10 +69,24 @@ def read(
         except Exception:  # noqa: BLE001 - fail closed: a tree we did not think of is not read
             return unreadable("its tree is not understood")
         walk.meetings.add_to(meetings)
+        walk.flow = _flow(node, walk)
         statements.append(walk.statement())
         why = why or walk.why
     utf8 = decoded.encode() if tokens else b""
     return Reading(tuple(statements), literals(utf8, tokens, meetings), why)
+
+
+_CARRYING = frozenset({"declare_cursor_stmt", "prepare_stmt"})
+
+
+def _flow(node: Node, walk: Walk) -> bytes | None:
+    """The tree of what gives or writes rows of relations: lineage is found out when it is asked."""
+    if kind_of(node) in _CARRYING:  # what runs later, by another statement, is looked at now
+        node = getattr(node, kind_of(node)).query
+    if walk.opaque or not walk.touches or kind_of(node) not in _TRACED:
+        return None
+    flow = packed(node)
+    return flow if len(flow) <= _LARGEST_FLOW else None
 
 
 def _decoded(text: bytes, encoding: str, *, standard_strings: bool, trusted: bool) -> str | Reading:

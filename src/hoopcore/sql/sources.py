@@ -19,6 +19,9 @@ class Sources(Expressions):
         self.columns.update(name.string.sval for name in join.using_clause)
         if join.using_clause or join.is_natural:
             self.operators.add("=")
+            self.filters.update(name.string.sval for name in join.using_clause)
+            if join.is_natural:
+                self.filters.add(ANY)
         self.guises = self.guises or join.is_natural or bool(join.alias.colnames)
         if join.HasField("quals"):
             self.condition(join.quals)
@@ -35,7 +38,7 @@ class Sources(Expressions):
             elif not source.HasField("alias"):  # CAST, COALESCE: named by rules of their own
                 self.call(kind_of(call))
         columns = {column.column_def.colname for column in source.coldeflist} | names
-        with self.unit(ANY):
+        with self.unit(ANY), self.filtering():
             self.visit_all(source.functions)
             self.visit_all(source.coldeflist)
         self.flowing = self.given
@@ -52,7 +55,7 @@ class Sources(Expressions):
     def table_function(self, source: Node) -> None:
         """XMLTABLE and JSON_TABLE: the columns they give have names of their own."""
         self.meetings.all_renamed = True
-        with self.unit(ANY):
+        with self.unit(ANY), self.filtering():
             self.children(source)
         self.flowing = self.given
 

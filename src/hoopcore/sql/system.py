@@ -21,6 +21,9 @@ _SECRET_TABLES = frozenset(
     }
 )
 
+# Of those whose other columns pg_dump asks for.
+_SECRET_COLUMNS = {"pg_subscription": frozenset({"subconninfo"})}
+
 _HARMLESS_VIEWS = frozenset(
     {
         "pg_available_extension_versions",
@@ -143,6 +146,16 @@ def describes_schema(relation: Relation) -> bool:
     if relation.schema == "pg_catalog":
         return relation.name in _TABLES or relation.name in _HARMLESS_VIEWS
     return relation.schema == "information_schema"
+
+
+def is_harmless_column(table: Table, attnum: int) -> bool:
+    """Whether this column of a relation that is not harmless holds nothing secret all the same."""
+    if table.schema != "pg_catalog" or not table.system:
+        return False
+    secret = _SECRET_COLUMNS.get(table.name)
+    return secret is not None and any(
+        number == attnum and name not in secret for number, name, _ in table.columns
+    )
 
 
 def is_harmless(table: Table) -> bool:

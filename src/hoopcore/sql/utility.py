@@ -126,6 +126,7 @@ def _explain(walk: Walk, explain: Node) -> None:
         walk.touch(touch.relation, Effect.READ)
     walk.functions |= inner.functions
     walk.columns |= inner.columns
+    walk.absorb_filters(inner)
     walk.operators |= inner.operators
     walk.ranges |= inner.ranges
     walk.guises = walk.guises or inner.guises

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from hoopcore.sql.filters import Filters
 from hoopcore.sql.functions import words
 from hoopcore.sql.grammar import Node, kind_of, tree
 from hoopcore.sql.literals import Meetings, Unit
-from hoopcore.statement import ANY_DDL, Effect, Relation, Statement, Touch
+from hoopcore.statement import ANY_DDL, CopyOut, Effect, Relation, Statement, Touch
 
 # Nodes that mean nothing of their own here: their children are visited, and that is all.
 PLAIN = words(
@@ -44,17 +45,17 @@ def is_temporary(schema: str) -> bool:
     return schema.lower().startswith("pg_temp")
 
 
-class Visit:
+class Visit(Filters):
     """Collects what one statement does.  ``statement`` gives it when the tree has been visited."""
 
     methods: ClassVar[Mapping[str, Callable[[Any, Node], None]]] = {}
 
     def __init__(self, allowed: frozenset[str]) -> None:
+        super().__init__()
         self.allowed = allowed  # functions and types of the target that are harmless too
         self.effects: set[Effect] = set()
         self.touches: set[Touch] = set()
         self.functions: set[str] = set()
-        self.columns: set[str] = set()
         self.operators: set[str] = set()
         self.ddl: set[str] = set()
         self.unbounded: set[Effect] = set()
@@ -68,6 +69,7 @@ class Visit:
         self.modes: list[tuple[str, str]] = []
         self.resets: set[str] = set()
         self.tag = ""
+        self.flow: bytes | None = None  # its tree, where lineage may be asked for
         self.why = ""
         self.copy_out: CopyOut | None = None
         self.meetings = Meetings()
@@ -98,8 +100,10 @@ class Visit:
             modes=tuple(self.modes),
             resets=frozenset(self.resets),
             operators=frozenset(self.operators),
+            flow=self.flow,
             ddl=frozenset(self.ddl) or (ANY_DDL if Effect.DDL in self.effects else frozenset()),
             copy_out=self.copy_out,
+            filters=self.all_filters(self.ranges),
         )
 
     def unknown(self, why: str) -> None:
@@ -113,6 +117,7 @@ class Visit:
         self.touches |= inner.touches
         self.functions |= inner.functions
         self.columns |= inner.columns
+        self.absorb_filters(inner)
         self.operators |= inner.operators
         self.ddl |= inner.ddl or (ANY_DDL if Effect.DDL in inner.effects else set())
         self.ranges |= inner.ranges
@@ -185,7 +190,7 @@ class Visit:
             for part in node.bool_expr.args:
                 self.condition(part)
         else:
-            with self.unit():
+            with self.unit(), self.filtering():
                 self.visit(node)
         return self.values_seen > before or kind_of(node) == "current_of_expr"
 
@@ -216,3 +221,5 @@ class Visit:
         renamed.add(alias.aliasname)
         self.ranges.add(alias.aliasname)
         renamed.update(column.string.sval for column in alias.colnames)
+        for column in alias.colnames:
+            self.give_name(column.string.sval, "*")

@@ -9,9 +9,10 @@ Order: queries, changes, names in FROM, and which kind of node each method visit
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import zip_longest
 from typing import Any, ClassVar
 
-from hoopcore.sql.expressions import Expressions
+from hoopcore.sql.expressions import Expressions, setting_named
 from hoopcore.sql.grammar import Node, kind_of, tree
 from hoopcore.sql.literals import ANY
 from hoopcore.sql.sources import Sources
@@ -49,13 +50,22 @@ class Walk(Sources):
             self._with(query.with_clause)
         if query.op != tree.SETOP_NONE:
             self.select(query.larg, flows=flows)
+            left = self.listed
             self.select(query.rarg, flows=flows)
+            nothing: set[str] = set()
+            self.listed = [a | b for a, b in zip_longest(left, self.listed, fillvalue=nothing)]
+            if not query.all:
+                self.all_places()
+        listed = self.listed if query.op != tree.SETOP_NONE else []
         before = set(self.touches) if query.locking_clause else None
         self.visit_all(query.from_clause)
         if before is not None:
             self._lock(query, self.touches - before)
+        self.listed = listed
+        setting, self.setting = self.setting, setting_named(query)
         for target in query.target_list:
             self._select_item(target.res_target, flows)
+        self.setting = setting
         if query.HasField("into_clause"):
             self.into(query.into_clause)
         if query.HasField("where_clause"):
@@ -64,14 +74,24 @@ class Walk(Sources):
             self.condition(query.having_clause)
         for row in query.values_lists:
             self.values(row.list.items, *((ANY,) if flows else ()))
-        for clause in (query.distinct_clause, query.group_clause, query.window_clause):
-            self.values(clause)
-        self.values(query.sort_clause)
-        for limit in ("limit_offset", "limit_count"):
-            if query.HasField(limit):
-                with self.unit():
-                    self.visit(getattr(query, limit))
+        self._chosen(query, listed)
         self.ctes = ctes
+
+    def _chosen(self, query: Node, listed: list[set[str]]) -> None:
+        """What its rows are grouped, sorted and cut off by."""
+        with self.filtering():
+            for clause in (query.distinct_clause, query.group_clause, query.window_clause):
+                self.values(clause)
+            self.values(query.sort_clause)
+            for limit in ("limit_offset", "limit_count"):
+                if query.HasField(limit):
+                    with self.unit():
+                        self.visit(getattr(query, limit))
+        self.listed = listed
+        if any(kind_of(node) == "" for node in query.distinct_clause):
+            self.all_places()
+        for clause in (query.distinct_clause, query.group_clause, query.sort_clause):
+            self.by_place(clause)
 
     def into(self, clause: Node) -> None:
         """The relation that SELECT INTO, CREATE TABLE AS and their like make from a query."""
@@ -98,9 +118,15 @@ class Walk(Sources):
                 self.meetings.renamed.add(value.func_call.funcname[-1].string.sval)
             else:
                 self.meetings.renamed.update(_UNNAMED)
-        with self.unit(*((ANY,) if flows else (name,) if name else ())):
+        listed = self.listed
+        with (
+            self.unit(*((ANY,) if flows else (name,) if name else ())),
+            self.gathering() as columns,
+        ):
             self.visit_all(item.indirection)
             self.visit(value)
+        self.listed = listed
+        self.name_item(item, columns, _UNNAMED)
 
     def _with(self, clause: Node) -> None:
         queries = [node.common_table_expr for node in clause.ctes]
@@ -110,6 +136,8 @@ class Walk(Sources):
         for query in queries:
             renamed.add(query.ctename)
             renamed.update(name.string.sval for name in query.aliascolnames)
+            for name in query.aliascolnames:
+                self.give_name(name.string.sval, (ANY,))
             self.visit(query.ctequery)
             self.flowing = self.given
             for clause_name in ("search_clause", "cycle_clause"):
@@ -180,7 +208,7 @@ class Walk(Sources):
 
     def _on_conflict(self, clause: Node, target: Relation) -> None:
         if clause.HasField("infer"):
-            with self.unit():
+            with self.unit(), self.filtering():
                 self.visit_all(clause.infer.index_elems)
             if clause.infer.HasField("where_clause"):
                 self.condition(clause.infer.where_clause)

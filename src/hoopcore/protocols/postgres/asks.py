@@ -239,6 +239,10 @@ class Asks:
         covered = self.lane.covers(reading, detail.forced)
         sent = Sent(detail.kind, seq=ask.seq, covered=covered)
         sent.lingers = covered and self.lane.lingers(reading)
+        if detail.kind == wire.QUERY:
+            if covered and not detail.forced:
+                sent.reading = reading
+            self.lane.foretell(sent, reading, detail.forced)
         data: Chunk = detail.data
         if detail.kind == wire.PARSE:
             if self.beginning is not None and self.beginning.before_parse(self._send):
@@ -246,7 +250,7 @@ class Asks:
             prepared = Prepared(ask.seq, reading, detail.forced, batch=self.lane.batch)
             sent.change = self.lane.statements.change(detail.name, prepared, self.lane.batch)
         elif detail.kind in (wire.BIND, wire.EXECUTE):
-            sent.portal = Portal(ask.seq, reading, covered)
+            sent.portal = Portal(ask.seq, reading, covered, forced=detail.forced)
             if detail.kind == wire.EXECUTE:
                 self.lane.portals.put(detail.name, sent.portal)
                 self._execute(detail.name, sent.portal, detail.data)
@@ -343,6 +347,7 @@ class Asks:
             self._send(describe, wire.describe_portal(name))
         sent = Sent(wire.EXECUTE, seq=seq, covered=covered, portal=portal)
         sent.lingers = covered and self.lane.lingers(portal.reading)
+        self.lane.foretell(sent, portal.reading, portal.forced)
         if self._send(sent, data):
             self.lane.follow(portal.reading, sent.serial, portal)
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 
 from hoopcore.masking import Bound, Plan
 from hoopcore.protocols.postgres import wire
+from hoopcore.protocols.postgres.copies import CopyRows
 from hoopcore.protocols.postgres.due import Due, Message
 from hoopcore.protocols.postgres.names import Change, Names
 from hoopcore.sql.postgres import encoding_is_safe
-from hoopcore.statement import FENCING, Effect, Reading, Statement
+from hoopcore.statement import FENCING, CopyOut, Effect, Reading, Statement
 from hoopcore.stream import Finished, ProtocolError, Refusal, Seen
 
 SKIPPED = "skipped"
@@ -27,6 +28,9 @@ _RENAMING = frozenset({Effect.PREPARE, Effect.CALL, Effect.UNKNOWN})
 # A covered statement that only does these leaves nothing behind that could fail at COMMIT.
 _PASSING = frozenset({Effect.READ, Effect.LOCK, Effect.TRANSACTION})
 
+
+# Behind one of these a name may mean another relation than the catalog says, until it is read anew.
+_SHAKING = frozenset({Effect.DDL, Effect.CALL, Effect.UNKNOWN})
 
 # Columns that are counted each by itself: as many as PostgreSQL lets one result have.
 _MOST_COLUMNS = 1664
@@ -54,6 +58,7 @@ class Portal:
     reading: Reading
     covered: bool
     trusted: bool = True
+    forced: bool = False  # covered whatever the reading says
     asked: bool = False  # a Describe of it has been sent
     described: bool = False  # … and was answered: the plan holds
     plan: Plan | None = None
@@ -78,6 +83,11 @@ class Sent(Message):
     columns: tuple[str, ...] = ()
     rows: int = 0
     bytes: int = 0
+    copies: tuple[CopyOut, ...] = ()  # TO STDOUT, that are still to come
+    reading: Reading | None = None  # of a covered Query, where its lineage may be asked for
+    done: int = 0  # statements of a Query that are complete
+    sure: bool = False  # the names in its text mean what the catalog says
+    copying: CopyRows | None = None  # the one that is on, where it must be looked into
     copied: int = 0
     tag: str = ""
     error: str = ""
@@ -175,6 +185,7 @@ class Lane:
     seen: list[Seen] = field(default_factory=list)
     pooled: bool = False  # the next transaction may run on another server connection
     status: bytes = b"I"  # of the transaction, as the target has told last
+    shaken: bool = False  # this transaction may have changed what names mean
 
     def has_moved(self, prepared: Prepared) -> bool:
         """Whether the server connection may be another one than this was prepared on.
@@ -193,6 +204,27 @@ class Lane:
     def covers(self, reading: Reading, forced: bool) -> bool:
         return self.masked and (forced or reading.opaque or self.bound.covers(reading))
 
+    def foretell(self, sent: Sent, reading: Reading, forced: bool) -> None:
+        """Notes of which COPY TO STDOUT the rows will come in reply to this."""
+        if Effect.COPY_OUT not in reading.effects:
+            return
+        # PREPARE: it is run by a name that may stand for something else by now.
+        sent.copies = tuple(
+            one.copy_out
+            for one in reading.statements
+            if one.copy_out is not None and Effect.PREPARE not in one.effects
+        )
+        sent.sure = not (forced or self.shaken) and reading.effects.isdisjoint(_SHAKING)
+
+    def traceable(self, sent: Sent) -> Statement | None:
+        """The statement whose result comes now, where its names mean what the catalog says."""
+        portal = sent.portal
+        if not sent.covered or self.shaken:
+            return None
+        if portal is not None:
+            return None if portal.forced else self.bound.traceable(portal.reading, 0)
+        return None if sent.reading is None else self.bound.traceable(sent.reading, sent.done)
+
     def lingers(self, reading: Reading) -> bool:
         return reading.opaque or not reading.effects <= _PASSING
 
@@ -202,6 +234,8 @@ class Lane:
         The portal that is run is never replaced by its own run.
         """
         effects = reading.effects
+        if not effects.isdisjoint(_SHAKING):
+            self.shaken = True
         if not effects.isdisjoint(FENCING):
             self.fence.rise(effects, serial)
         if reading.opaque or not effects.isdisjoint(_RENAMING):

@@ -22,6 +22,7 @@ RESERVED = b"hoop_refused"
 SYNTAX_ERROR = "42601"
 NOT_ALLOWED = "42501"  # insufficient_privilege
 _WITHHELD = "text withheld: this statement touches masked columns"
+CUT_SHORT = "text withheld: a value in it that may be sensitive was cut short"
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+|--+")
 _LONGEST_WORD = 60
@@ -51,19 +52,37 @@ def refused(refusal: Refusal, encoding: str) -> bytes:
     return wire.error_response("ERROR", code, message, refusal.hint, encoding=encoding)
 
 
-def withheld(kind: int, fields: Mapping[str, bytes]) -> bytes:
-    """An error or notice of a statement that touches masked columns: severity and SQLSTATE."""
+def withheld(kind: int, fields: Mapping[str, bytes], why: str = _WITHHELD) -> bytes:
+    """An error or notice whose text may hold masked values: severity and SQLSTATE."""
     severity = fields.get("V", b"ERROR" if kind == wire.ERROR else b"NOTICE")
     kept = {b"S": severity, b"V": severity, b"C": wire.sqlstate(fields).encode("ascii")}
-    kept[b"M"] = _WITHHELD.encode("ascii")
+    kept[b"M"] = why.encode("ascii")
     body = b"".join(letter + wire.cstring(text) for letter, text in kept.items())
     return wire.frame(kind, body + b"\0")
 
 
-def without_payload(body: bytes) -> bytes:
-    """The NotificationResponse with this body, its payload blank."""
+def rewritten(kind: int, fields: Mapping[str, bytes]) -> bytes:
+    """An error or notice of these fields."""
+    body = b"".join(
+        letter.encode("latin-1") + wire.cstring(text) for letter, text in fields.items()
+    )
+    return wire.frame(kind, body + b"\0")
+
+
+def payload(body: bytes) -> bytes:
+    """What the NotificationResponse with this body carries."""
+    reader = wire.Body(body)
+    reader.take(4)
+    reader.cstring()
+    found = reader.cstring()
+    reader.end()
+    return found
+
+
+def with_payload(body: bytes, text: bytes = b"") -> bytes:
+    """The NotificationResponse with this body, its payload another."""
     reader = wire.Body(body)
     process, channel = reader.take(4), reader.cstring()
     reader.cstring()
     reader.end()
-    return wire.frame(wire.NOTIFICATION, process + wire.cstring(channel) + b"\0")
+    return wire.frame(wire.NOTIFICATION, process + wire.cstring(channel) + wire.cstring(text))

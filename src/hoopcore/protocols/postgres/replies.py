@@ -15,12 +15,14 @@ from collections.abc import Callable
 
 from hoopcore.masking import Plan
 from hoopcore.protocols.postgres import refuse, wire
+from hoopcore.protocols.postgres.copies import CopyRows
 from hoopcore.protocols.postgres.descriptions import Descriptions
 from hoopcore.protocols.postgres.due import State
 from hoopcore.protocols.postgres.incoming import Incoming
 from hoopcore.protocols.postgres.lane import UNUSED, Lane, Sent
 from hoopcore.protocols.postgres.rows import mask_rows
 from hoopcore.protocols.postgres.texts import Texts
+from hoopcore.statement import CopyOut
 from hoopcore.stream import Copied, Fatal, MaskFailed, Out, ProtocolError, Side
 
 Chunk = bytes | bytearray | memoryview
@@ -77,6 +79,13 @@ class Replies:
     def owed(self) -> int:
         """Bytes of the frame being passed on that are still to come."""
         return self._hop
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait for the rest of a message or of a row."""
+        head = self.lane.due.head
+        copying = head.copying if head is not None else None
+        return len(self.incoming) + (len(copying.held) if copying is not None else 0)
 
     @property
     def between_frames(self) -> bool:
@@ -164,11 +173,7 @@ class Replies:
         if self.over:
             raise ProtocolError("the target goes on after a fatal error")
         if kind == wire.COPY_DATA:
-            sent = self._answered(kind)
-            rows, length = self._hop_over(kind)
-            sent.copied += length
-            self._flowed(rows, length)
-            return True
+            return self._copy_data(size)
         head = self.lane.due.head
         plan = self._plan_of(head) if head is not None else None
         if plan is None:
@@ -183,6 +188,23 @@ class Replies:
         if not self._need(size):
             return False
         self._mask(self._answered(kind), plan)
+        return True
+
+    def _copy_data(self, size: int) -> bool:
+        """Deals with a run of CopyData."""
+        head = self.lane.due.head
+        copying = head.copying if head is not None else None
+        if copying is None:
+            sent = self._answered(wire.COPY_DATA)
+            rows, length = self._hop_over(wire.COPY_DATA)
+            sent.copied += length
+            self._flowed(rows, length)
+            return True
+        if size + len(copying.held) > wire.MAX_FRAME:
+            raise TooLarge("a row over 64 MiB cannot be masked")
+        if not self._need(size):
+            return False
+        self._mask_copy(self._answered(wire.COPY_DATA), copying)
         return True
 
     def _flowed(self, rows: int, length: int) -> None:
@@ -217,14 +239,10 @@ class Replies:
         """Masks a run of whole rows.  What was received is not written into."""
         self._flush()
         incoming = self.incoming
-        view, at, stop = incoming.view, incoming.at, incoming.stop
+        view = incoming.view
         before = sent.rows
-        while stop - at >= 5:
-            kind, length = wire.HEADER.unpack_from(view, at)
-            if kind != wire.DATA_ROW or length + 1 > stop - at or length < 4:
-                break
-            sent.rows += 1
-            at += length + 1
+        at, rows = self._run(wire.DATA_ROW)
+        sent.rows += rows
         try:
             chunk, counts = mask_rows(plan, bytearray(view[incoming.at : at]))
         except ProtocolError:
@@ -238,6 +256,40 @@ class Replies:
             sent.count(plan.name_of(column), kind, count)
             self.lane.masked_given += count
         self._out.append(chunk)
+
+    def _run(self, kind: int) -> tuple[int, int]:
+        """Where the whole frames of this kind that are here end, and how many they are."""
+        incoming = self.incoming
+        view, at, stop = incoming.view, incoming.at, incoming.stop
+        count = 0
+        while stop - at >= 5:
+            this, length = wire.HEADER.unpack_from(view, at)
+            if this != kind or length + 1 > stop - at or length < 4:
+                break
+            count += 1
+            at += length + 1
+        return at, count
+
+    def _mask_copy(self, sent: Sent, copying: CopyRows) -> None:
+        """Masks a run of whole CopyData, as far as they are whole rows."""
+        self._flush()
+        incoming = self.incoming
+        at, rows = self._run(wire.COPY_DATA)
+        length = at - incoming.at
+        try:
+            chunks = copying.take(bytearray(incoming.view[incoming.at : at]))
+        except ProtocolError:
+            raise
+        except Exception as problem:  # the border: it fails closed, under a name of its own
+            raise MaskFailed(type(problem).__name__) from problem
+        incoming.at = self._start = at
+        sent.copied += length
+        self._flowed(rows, length)
+        for (column, kind), count in copying.counts.items():
+            sent.count(copying.plan.name_of(column), kind, count)
+            self.lane.masked_given += count
+        copying.counts.clear()
+        self._out.extend(chunks)
 
     # --- one reply --------------------------------------------------------------------------------
 
@@ -270,7 +322,7 @@ class Replies:
         if sent.kind != wire.SYNC:
             self.lane.tell(sent)
         if body == b"I":
-            self._texts.sticky = False
+            self._texts.sticky = self.lane.shaken = False
             if not self.lane.portals.empty:
                 for portal in self.lane.portals.clear():
                     if not portal.told:
@@ -278,7 +330,8 @@ class Replies:
         return None
 
     def _row_description(self, sent: Sent, body: bytes) -> Chunk | None:
-        names, plan = self._descriptions.of(body, sent.covered)
+        statement = self.lane.traceable(sent) if sent.covered else None
+        names, plan = self._descriptions.of(body, sent.covered, statement)
         if sent.portal is not None:
             sent.portal.columns, sent.portal.plan = names, plan
             sent.portal.described = True
@@ -296,6 +349,7 @@ class Replies:
             return _SWALLOWED
         if sent.own:
             return _SWALLOWED
+        sent.done += 1
         if body.find(b"\0") != len(body) - 1:
             raise ProtocolError("a command tag is not one text")
         sent.tag = body[:-1].decode("utf-8", "backslashreplace")
@@ -319,11 +373,33 @@ class Replies:
         return _SWALLOWED if sent.own else None
 
     def _copy_out(self, sent: Sent, body: bytes) -> Chunk | None:
-        if sent.covered:
-            raise ProtocolError("a COPY out of relations with masked columns")
+        lane = self.lane
+        if not lane.bound.active:
+            return None
+        if not sent.copies:
+            raise ProtocolError("a COPY out that was not foretold")
+        copy, sent.copies = sent.copies[0], sent.copies[1:]
+        reader = wire.Body(body)
+        binary, width = reader.byte(), reader.uint16()
+        binary += sum(reader.uint16() for _ in range(width))
+        reader.end()
+        if binary or copy.form is None:
+            raise ProtocolError("the rows of a COPY out cannot be read")
+        encoding = copy.form.encoding or lane.settings.get("client_encoding", "")
+        covered = sent.covered
+        if lane.masked and not sent.sure:
+            covered, copy = True, CopyOut(None, (), copy.form)
+        plan = lane.bound.copied(copy, width, covered, encoding, lane.traceable(sent))
+        if plan is not None and copy.form is not None:
+            sent.copying = CopyRows(copy.form, plan, width)
         return None
 
-    def _copied_out(self, sent: Sent, body: bytes) -> Chunk | None:
+    def _copied_out(self, sent: Sent, body: bytes | None) -> Chunk | None:
+        """A COPY out is over; None for its body: it has failed."""
+        if sent.copying is not None:
+            if body is not None:
+                sent.copying.end()
+            sent.copying = None
         if sent.seq:
             self.lane.seen.append(Copied(sent.seq, Side.TARGET, sent.copied))
         sent.copied = 0
@@ -347,10 +423,13 @@ class Replies:
         head = self.lane.due.head
         if head is not None and (head.own or head.hidden):
             return _SWALLOWED  # about what the client has not said
-        return refuse.withheld(wire.NOTICE, fields) if self._texts.withheld(head) else None
+        return self._texts.notice(head, fields)
 
     def _notification(self, body: bytes) -> Chunk | None:
-        return refuse.without_payload(body) if self.lane.masked else None
+        if self.lane.masked:
+            return refuse.with_payload(body)
+        hidden = self._texts.hidden(refuse.payload(body))
+        return None if hidden is None else refuse.with_payload(body, hidden)
 
     def _error(self, body: bytes) -> Chunk | None:
         fields = wire.error_fields(body)
@@ -358,11 +437,7 @@ class Replies:
         if wire.is_fatal(fields):
             self.over = True
             self.lane.seen.append(Fatal(code))
-            return (
-                refuse.withheld(wire.ERROR, fields)
-                if self._texts.withheld(self.lane.due.head)
-                else None
-            )
+            return self._texts.fatal(self.lane.due.head, fields)
         head = self.lane.due.head
         copying = head.state if head is not None else None
         sent, skipped = self.lane.due.error(code)
@@ -386,13 +461,20 @@ class Replies:
         if was is State.COPYING_IN:
             self._copied_in(sent)
         elif was is State.COPYING_OUT:
-            self._copied_out(sent, b"")
+            self._copied_out(sent, None)
 
     # --- what answers nothing ---------------------------------------------------------------------
 
     def _parameter(self, body: bytes) -> Chunk | None:
         name, value = wire.parameter(body)
         self.lane.reported(name, value, failing=self._failing)
-        if self.lane.masked and name in _FREE_TEXT:
+        if name not in _FREE_TEXT:
+            return None
+        if self.lane.masked:
             return wire.parameter_status(name, "")
-        return None
+        hidden = self._texts.hidden(value.encode())
+        return (
+            None
+            if hidden is None
+            else wire.parameter_status(name, hidden.decode("utf-8", "replace"))
+        )

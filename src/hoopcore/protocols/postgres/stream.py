@@ -186,9 +186,17 @@ class PostgresStream:
         lane = self._lane
         self._asks.beginning = Beginning(lane, statements) if statements else None
 
-    def rebind(self, bound: Bound) -> None:
-        """Other masks from the next statement on: the catalog has changed."""
+    def rebind(self, bound: Bound, *, afresh: bool = False) -> None:
+        """Other masks from the next statement on: the catalog has changed.
+
+        ``afresh``: portals that are open are described anew, so that the rest of their rows has
+        these masks too.
+        """
         self._lane.bound = bound
+        if afresh:
+            for portal in self._lane.portals.values():
+                portal.asked = portal.described = False
+                portal.covered = self._lane.covers(portal.reading, portal.forced)
 
     def reconsider(self, meant: Callable[[Reading], Reading]) -> None:
         """What was prepared means what this says of its reading."""
@@ -246,4 +254,4 @@ class PostgresStream:
         waiting = self._asks.asked
         size = len(waiting.detail.data) if waiting is not None else 0
         size += self._asks.keeping.size
-        return len(self._asks.incoming) + len(self._replies.incoming) + size
+        return len(self._asks.incoming) + self._replies.held + size

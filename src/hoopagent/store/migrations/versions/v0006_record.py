@@ -151,6 +151,11 @@ def _break_glass() -> None:
         ForeignKeyConstraint(["grant_id"], ["grants.id"], name="fk_review_items_grant_id"),
         ForeignKeyConstraint(["principal"], ["principals.id"], name="fk_review_items_principal"),
     )
+    op.create_table(
+        "reminders",
+        *_words("subject", "event"),
+        PrimaryKeyConstraint("subject", "event", name="pk_reminders"),
+    )
     op.create_index("ix_review_items_grant_id", "review_items", ["grant_id"])
     pending = text("state = 'pending'")
     op.create_index(

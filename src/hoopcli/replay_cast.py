@@ -1,0 +1,122 @@
+"""Events of a recording → an asciicast v2, which asciinema plays.  Pure.
+
+It looks like a psql session, and is none: rows are not in a recording, so their names and their
+number stand where they would have been.  All text passes ``clean``; the only escapes are ours.
+
+    {"version": 2, "width": 80, "height": 24, …}
+    [0.5, "o", "shop=> select 1;\\r\\n"]
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from hoopcli import view
+from hoopcli.replay_view import Prepared, outcome, parameters, totals
+from hoopcore.model import SECOND
+from hoopcore.recording import (
+    Copied,
+    End,
+    Fatal,
+    Finished,
+    Header,
+    Known,
+    Notice,
+    Policy,
+    Said,
+    Unmasked,
+)
+
+_HEIGHT = 24
+# Asciicast counts in seconds; a player rounds to less than this.
+_PLACES = 6
+
+
+def cast(
+    events: Iterable[Known], width: int = 80, max_idle: float = 2.0, first: int = 0
+) -> Iterator[str]:
+    """The lines of the file.  ``first``: statements numbered lower are left out."""
+    prepared = Prepared()
+    prompt = "=> "
+    began: int | None = None
+    begun = False
+    for event in events:
+        if not begun:
+            header = event if isinstance(event, Header) else None
+            yield _header(header, width, max_idle)
+            prompt = f"{view.clean(header.database or header.target) if header else ''}=> "
+            begun = True
+        lines = list(_lines(event, prompt, prepared, first))
+        if not lines:
+            continue
+        if began is None and not isinstance(event, Header):
+            began = event.t  # the time before the first that is shown is not waited for
+        at = round((event.t - began) / 1e6, _PLACES) if began is not None else 0.0
+        yield _event(at, "o", "".join(f"{line}\r\n" for line in lines))
+        if isinstance(event, Said) and event.verdict != "allow":
+            yield _event(at, "m", f"{event.verdict} {event.seq}")
+
+
+def _header(header: Header | None, width: int, max_idle: float) -> str:
+    told: dict[str, object] = {"version": 2, "width": width, "height": _HEIGHT}
+    if header is not None:
+        who = header.name or header.principal
+        told["timestamp"] = header.at // SECOND
+        told["title"] = view.clean(f"{header.session}: {who} on {header.target}")
+    if max_idle > 0:
+        told["idle_time_limit"] = max_idle
+    told["env"] = {"TERM": "xterm-256color"}
+    return json.dumps(told, ensure_ascii=False)
+
+
+def _event(at: float, code: str, data: str) -> str:
+    return json.dumps([at, code, data], ensure_ascii=False)
+
+
+def _lines(event: Known, prompt: str, prepared: Prepared, first: int) -> Iterator[str]:
+    match event:
+        case Header():
+            yield f"-- {view.clean(event.name or event.principal)} on {view.clean(event.target)}"
+        case Said():
+            text = prepared.text(event)
+            if event.seq >= first:
+                yield from _said(event, text, prompt)
+        case Finished() if event.seq >= first:
+            yield from _finished(event)
+        case Copied() if event.seq >= first:
+            yield f"-- COPY moved {event.bytes:,} bytes to the {view.clean(event.to)}"
+        case Notice():
+            yield f"hoop:  {view.clean(event.text)}"
+        case Policy():
+            yield f"-- policy version {view.clean(event.version[:12])} from here on"
+        case Unmasked():
+            yield f"-- shown in clear: {view.clean(', '.join(event.columns) or 'nothing any more')}"
+        case Fatal():
+            yield f"FATAL:  the target ended the connection, SQLSTATE {view.clean(event.code)}"
+        case End():
+            yield f"-- end: {view.clean(event.cause)}; {totals(event)}"
+        case _:
+            pass
+
+
+def _said(said: Said, text: str, prompt: str) -> Iterator[str]:
+    blank = f"{prompt[:-3]}-> "
+    lines = [view.clean(line.rstrip("\r")) for line in text.strip("\n").split("\n")]
+    lines[-1] = lines[-1] if lines[-1].rstrip().endswith(";") else f"{lines[-1]};"
+    for i, line in enumerate(lines):
+        yield f"{prompt if i == 0 else blank}{line}"
+    if said.parameters:
+        yield f"-- with {view.clean(parameters(said))}"
+    if said.verdict == "hold":
+        yield f"-- held by rule {view.clean(said.rule)}: {view.clean(said.reason)}"
+    elif said.verdict != "allow":
+        why = view.clean(said.reason) or "no rule allows it"
+        yield f'\x1b[1;31mERROR:\x1b[0m  refused by rule "{view.clean(said.rule)}": {why}'
+
+
+def _finished(finished: Finished) -> Iterator[str]:
+    if finished.columns and not finished.error:
+        yield f" {' | '.join(map(view.clean, finished.columns))}"
+        yield f"({finished.rows:,} row{'' if finished.rows == 1 else 's'}; a recording keeps none)"
+    yield f"-- {view.clean(outcome(finished))}"
