@@ -23,6 +23,13 @@ from tests.bypass.trial import Trial
 
 LONG = bool(os.environ.get("HOOP_LONG"))
 
+# Of how many statements CI takes one: on 18 each in simple form and in one extended form.
+_EACH = {
+    (18, "simple"): 1,
+    (18, "text"): 2,
+    (18, "binary"): 2,
+    **{(15, mode): 4 for mode in MODES},
+}
 # What shows no canary without hoop, and why: see Case.
 _NO_LEAK = ("clean", "infers", "silent")
 
@@ -58,7 +65,7 @@ def test_without_hoop_each_statement_shows_a_canary(field: Arena) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_no_canary_reaches_the_client(field: Arena, mode: str) -> None:
     leaks = []
-    part, of = MODES.index(mode), 1 if field.major == 18 else 3
+    part, of = MODES.index(mode), _EACH[field.major, mode]
     with Player(field.styled.connect) as player:
         for trial in trials(field, part, of):
             found = shown(play(player, trial, mode))
@@ -74,7 +81,7 @@ def test_two_fillings_read_alike(field: Arena) -> None:
         Player(field.nulled.connect) as player,
         Player(lambda: field.nulled.connect(database="other")) as other,
     ):
-        for trial in trials(field, field.major, 2):
+        for trial in trials(field, field.major, 4):
             if trial.alone or trial.mark in ("infers", "counts", "open"):
                 continue
             one, two = (play(each, trial, "text") for each in (player, other))
@@ -106,12 +113,12 @@ def test_what_is_published_as_open_is_open(field: Arena) -> None:
 def test_no_canary_reaches_a_real_client(field: Arena, client: str) -> None:
     """All of it in one session; which statement it was is found with the raw client."""
     part = list(CLIENTS).index(client) + field.major
-    chosen = trials(field, part, 4)
+    chosen = trials(field, part, 8)
     mine = [trial for trial in chosen if not trial.alone and trial.mark != "open"]
     with tapped(field.styled) as (tap, user):
         ran = CLIENTS[client](tap, user, mine)
         assert shown(bytes(tap.heard)) == []
-        assert len(tap.heard) > 100_000
+        assert len(tap.heard) > 20_000
     assert ran > len(mine) / 2
 
 
