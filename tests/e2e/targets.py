@@ -90,6 +90,15 @@ relations = ["payroll.*"]
 targets = ["name-*"]
 reason = "salaries are nobody's business"
 
+[[rule]]
+name = "pooled-four-eyes"
+verdict = "hold"
+effects = ["delete"]
+targets = ["pool-db"]
+relations = ["orders"]
+reason = "somebody looks first"
+approvers = ["dba"]
+
 [[impose]]
 name = "short-and-reading"
 targets = ["kept-*"]

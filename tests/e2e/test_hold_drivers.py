@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.holds import PATIENCE, Holding, until, waiting
 from tests.e2e.test_clients import listening
+from tests.e2e.test_ssh_lane import forwarded
 from tests.e2e.world import Person
 
 
@@ -241,3 +242,23 @@ def test_who_sends_on_while_something_is_held_waits_in_order(
     until(drain)
     raw.finish()
     assert tags == [b"DELETE 1", *[b"SELECT 1"] * 40]
+
+
+def test_what_is_held_by_the_ssh_door_is_cancelled_and_approved_there(
+    holding: Holding, asker: Person, decider: Person
+) -> None:
+    with forwarded(asker, "prod-db") as port:
+        dsn = f"host=127.0.0.1 port={port} dbname=shop user={asker.name} sslmode=disable"
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            one = connection.pgconn
+            one.send_query(b"delete from notes where id = 18 returning id")
+            waiting(decider)
+            one.get_cancel().cancel()
+            result = one.get_result()
+            assert result is not None
+            assert result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == b"57014"
+            assert one.get_result() is None
+            with meanwhile(deciding(decider, "approve")):
+                found = connection.execute("delete from notes where id = 18 returning id")
+                assert found.fetchone() == (18,)
+    assert holding.direct("select count(*) from notes where id = 18") == [(0,)]

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from tests.bypass.world import Doorway
+from tests.e2e.holds import waiting
 from tests.e2e.targets import Targets, granted
 from tests.e2e.world import Person
 
@@ -141,6 +142,29 @@ def test_a_refusal_by_substitution_goes_through_a_pooler_in_transaction_mode(
     log = targets.server("pool-db").log.read_text(errors="replace")
     assert "hoop refused pooler session" in log
     assert "listen news" not in log
+
+
+def test_what_is_held_keeps_no_connection_of_the_pooler_busy(
+    door: Doorway, client: psycopg.Connection[Any], targets: Targets
+) -> None:
+    """Two server connections for five clients that wait, and others go on meanwhile."""
+    other = Person(targets, "ben")
+    other.sign_in()
+    waiters = [psycopg.connect(door.dsn, autocommit=True) for _ in range(5)]
+    try:
+        for number, one in enumerate(waiters):
+            one.pgconn.send_query(b"delete from public.orders where id = %d" % -number)
+        found = waiting(other, len(waiters))
+        assert client.execute("select count(*) from public.orders").fetchone() == (5,)
+        other.hoop("deny", found[0]["id"], "--reason", "not this one")
+        for hold in found[1:]:
+            other.hoop("approve", hold["id"], "--reason", "agreed")
+        results = [one.pgconn.get_result() for one in waiters]
+        tags = sorted(r.command_status or b"" for r in results if r is not None)
+        assert tags == [b"", *[b"DELETE 0"] * 4]
+    finally:
+        for one in waiters:
+            one.close()
 
 
 def test_a_cancel_goes_through_the_pooler(client: psycopg.Connection[Any]) -> None:
