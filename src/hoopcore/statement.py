@@ -132,7 +132,7 @@ class Statement:
     modes: tuple[tuple[str, str], ...] = ()  # of a transaction: read_only on/off, chain on
     resets: frozenset[str] = frozenset()  # settings that go back to their default; "*": all
     operators: frozenset[str] = frozenset()  # PostgreSQL's own; types of casts as "::type"
-    # Of what kind its DDL is: DROP TABLE, ALTER TABLE, DROP COLUMN; "*": of one that is not known.
+    # Of what kind its DDL is: DROP TABLE, ALTER TABLE, DROP COLUMN; "*": one that is not known.
     ddl: frozenset[str] = frozenset()
     beneath: Beneath | None = None  # what only the catalog tells; None: nothing, or not known
     # Its tree, for lineage; None where that is not traced.  It holds the text's constants.
