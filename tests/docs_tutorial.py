@@ -46,11 +46,11 @@ class Page:
     def say(self, *words: str) -> None:
         self.text += [f"{one}\n" for one in words]
 
-    def types(self, person: str, line: str, *checks: Check, key: str = "") -> Outcome:
+    def types(self, person: str, line: str, *checks: Check) -> Outcome:
         """``person`` types the words of the line; ``"…"`` is one word."""
         words = [one.strip('"') for one in re.findall(r'"[^"]*"|\S+', line)]
         self._lines.clear()
-        done = self._teller.says(person, words, *checks, key=key)
+        done = self._teller.says(person, words, *checks)
         shown = [one.removeprefix("  ").rstrip() for one in self._lines]
         self.text.append("\n".join(["```console", *shown[:1], *shown[1:]]).rstrip() + "\n```\n")
         return done

@@ -1,6 +1,6 @@
 """The pictures in the documentation, made by the program itself.
 
-    .venv/bin/python -m tests.pictures        writes docs/pictures/player.png
+    .venv/bin/python -m tests.pictures        writes docs/pictures/*.png
 
 It needs chromium, which draws the SVG that Textual gives; the documentation is held to the text of
 the screen by tests, and to the picture by nobody.
@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from hoopcli.player.app import Player
+from hoopcli.review_form.app import Form
 from hoopcore.recording import Event, Finished, Notice, Said
+from tests.cli.agent import review_item
 from tests.cli.recorded import file_of
 from tests.cli.test_player import shown
 
-PLACE = Path(__file__).parents[1] / "docs" / "pictures" / "player.png"
+PLACE = Path(__file__).parents[1] / "docs" / "pictures"
 _SIZE = (100, 26)
 _STUCK = """select c.name, c.email, c.ssn
   from customers c
@@ -77,21 +79,55 @@ async def svg() -> str:
     async with shown(file_of(story()), size=_SIZE) as it:
         await it.press("m")
         player: Player = it.player
-        text = player.export_screenshot(title="hoop replay s-1c9fz4m2qk")
-    # Its fonts would come from the network.
-    return re.sub(r"@font-face\s*\{.*?\}", "", text, flags=re.DOTALL)
+        return player.export_screenshot(title="hoop replay s-1c9fz4m2qk")
+
+
+async def review() -> str:
+    """The form of a review, at a grant that is wider than its use."""
+    wide = {
+        "granted": "*.*:*", "group": "far wider than needed", "seconds": 12, "idle": [],
+        "used": ["public.customers:read", "public.orders:read", "public.orders:update"],
+        "narrower": {"scope": "public.*:read public.orders:update", "passed": 214, "of": 214,
+                     "exact": True, "outside": []},
+        "statements": 219, "refused": 5, "suggestion": None, "open": [],
+        "days": [round(abs(n % 7 - 3) * (1 + n / 30)) for n in range(90)],
+    }  # fmt: skip
+    items = [
+        review_item(grant="grt-9w4tb2nx6c", tier="high", group="privileged", seconds=30),
+        review_item(grant="grt-7h2vd9xk4p", **wide),
+        review_item(grant="grt-5m2nq8zt4w", target="billing-db", group="no use seen for long"),
+        *(review_item(grant=f"grt-0000000{n:03}", target="stage-db") for n in range(6)),
+    ]
+    form = Form(_Nobody(), items)
+    async with form.run_test(size=(110, 28)) as pilot:
+        await pilot.press("down")
+        return form.export_screenshot(title="hoop review mine")
+
+
+class _Nobody:
+    def get(self, path: str, **params: object) -> Any:
+        raise AssertionError(path)
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        raise AssertionError(path)
 
 
 def main() -> None:
-    """Writes the picture."""
+    """Writes the pictures."""
+    for name, drawn in (("player", svg), ("review", review)):
+        # Its fonts would come from the network.
+        text = re.sub(r"@font-face\s*\{.*?\}", "", asyncio.run(drawn()), flags=re.DOTALL)
+        _draw(text, PLACE / f"{name}.png")
+
+
+def _draw(text: str, place: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         raise SystemExit("there is no chromium to draw with; on Debian: apt-get install chromium")
-    text = asyncio.run(svg())
     found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     assert found is not None
     width, height = (int(float(number)) + 1 for number in found.groups())
-    PLACE.parent.mkdir(exist_ok=True)
+    place.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "player.html"
         style = "<style>body{margin:0;background:#fff}svg{display:block}</style>"
@@ -100,7 +136,7 @@ def main() -> None:
             [
                 chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                 f"--user-data-dir={folder}/profile", f"--window-size={width},{height}",
-                f"--screenshot={PLACE}", page.as_uri(),
+                f"--screenshot={place}", page.as_uri(),
             ],
             check=True, timeout=120, capture_output=True,
         )  # fmt: skip

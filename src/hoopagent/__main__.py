@@ -154,6 +154,7 @@ def _no_folder(folder: Path) -> bool:
 
 def check(folder: Path) -> int:
     """Prints each problem as ``file:line: what``; 0 where there is none."""
+    from hoopagent import config_notify
     from hoopagent.config_files import check as problems_of
 
     if _no_folder(folder):
@@ -164,11 +165,14 @@ def check(folder: Path) -> int:
     if config is None:
         _say(f"hoop-agent: {_count(problems, 'problem')} in {folder}")
         return 1
+    silent = config_notify.unread(folder, config.agent.notify)
+    for problem in silent:
+        print(_where(folder, problem))
     _say(
         f"{folder}: {_count(config.targets, 'target')}, {_count(config.roles, 'role')}; "
-        "nothing is wrong"
+        + ("the agent would start, and tell less than it should" if silent else "nothing is wrong")
     )
-    return 0
+    return 1 if silent else 0
 
 
 def _read(folder: Path, otherwise: str) -> Config | None:

@@ -28,6 +28,7 @@ from hoopagent.audit_sinks import sink_of
 from hoopagent.channels import Channels
 from hoopagent.config import Config
 from hoopagent.config_store import store_url
+from hoopagent.depot import Depot
 from hoopagent.doors.attempts import Attempts
 from hoopagent.doors.local import LocalDoor
 from hoopagent.doors.ssh import SshDoor, Welcome
@@ -35,6 +36,7 @@ from hoopagent.errors import CannotStart
 from hoopagent.everywhere import Everywhere
 from hoopagent.identity import Identity
 from hoopagent.index import Indexing
+from hoopagent.keeping import Keeping
 from hoopagent.key_files import KeyUnsafe
 from hoopagent.keys import Keys
 from hoopagent.leftovers import settle
@@ -117,8 +119,9 @@ async def _put_together(place: Place, stop: Stop, stack: AsyncExitStack) -> Runn
     agent.stopping = stop.asked.is_set
     heads = Heads(kept.store, place.data, kept.recording_keys, place.clock.late)
     agent.parts["heads"] = heads
-    indexing = Indexing(kept.store, kept.recordings, place.clock.late)
-    agent.parts["recording_keys"] = kept.recording_keys
+    keeping = _keeping(place, kept)
+    indexing = Indexing(kept.store, kept.recordings, place.clock.late, bring=keeping.here)
+    agent.parts |= {"recording_keys": kept.recording_keys, "keeping": keeping}
     scans = _scans(place, kept, sessions)
     agent.parts |= {"trial": _trial(place, kept, reader, sessions), "scans": scans}
     identity.regrouped.append(ends_of(agent).regrouped)
@@ -140,7 +143,7 @@ async def _put_together(place: Place, stop: Stop, stack: AsyncExitStack) -> Runn
         api=server(api, PeerProtocol),
         settle=kept.settle,
         reload=reload,
-        beside=[heads, scans, indexing, *_followings(place, kept)],
+        beside=[heads, scans, keeping, indexing, *_followings(place, kept)],
     )
 
 
@@ -279,6 +282,12 @@ def _agent(
 
 def _means(place: Place, kept: Kept) -> Means:
     return Means(kept.store, lambda: place.config, place.clock.late, os.urandom)
+
+
+def _keeping(place: Place, kept: Kept) -> Keeping:
+    archive = place.config.agent.archive
+    depot = None if archive is None else Depot(archive, place.config.folder)
+    return Keeping(_means(place, kept), kept.recordings, depot)
 
 
 def _trial(place: Place, kept: Kept, reader: Reader, sessions: Sessions) -> Trial:

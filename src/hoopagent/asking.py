@@ -15,6 +15,8 @@ from hoopagent.means import Means, View, offers_of
 from hoopagent.offers import rosters_for
 from hoopagent.request_views import view
 from hoopagent.settling import settling
+from hoopagent.store import HasLeft
+from hoopagent.suspended import decided_by_people, refusal, suspended
 from hoopagent.waits import usual_wait
 from hoopcore.access import (
     ENDABLE,
@@ -28,7 +30,7 @@ from hoopcore.access import (
     repeats,
     smaller,
 )
-from hoopcore.model import Principal, Request, Target, Time
+from hoopcore.model import GrantState, Principal, Request, Target, Time
 from hoopcore.voters import NO_VOTERS, Voters
 
 _NONSENSE = frozenset({"reason", "task", "ticket", "duration", "scope", "starts"})
@@ -59,8 +61,14 @@ class Asking:
         if wish.key:
             earlier = await store.request_with_key(asker.id, wish.key)
             if earlier is not None:
-                return await self._repeated(wish, earlier, now)
-        wish, around = await self._around(asker, wish, now)
+                return await self._repeated(asker, wish, earlier, now)
+        try:
+            wish, around = await self._around(asker, wish, now)
+        except Refused as held_back:
+            if held_back.error == "suspended":
+                about = wish.extends or wish.target
+                await self.means.refuse(now, asker, "request.made", about, held_back)
+            raise
         made = ask(
             wish,
             asker,
@@ -79,7 +87,7 @@ class Asking:
             raise refused
         stored = await self._stored(made, around.target, now)
         if stored.id != made.id:
-            return await self._repeated(wish, stored, now)
+            return await self._repeated(asker, wish, stored, now)
         return await view(self.means, stored, now)
 
     async def _stored(self, request: Request, target: Target, now: Time) -> Request:
@@ -97,13 +105,19 @@ class Asking:
             reason=request.reason,
         )
         settle = await settling(self.means, request, target, now)
-        return await self.means.store.add_request(request, event, settle)
+        try:
+            return await self.means.store.add_request(request, event, settle)
+        except HasLeft:
+            raise await refuse_who_left(
+                self.means, request.requester, "request.made", now
+            ) from None
 
-    async def _repeated(self, wish: Wish, earlier: Request, now: Time) -> View:
+    async def _repeated(self, asker: Principal, wish: Wish, earlier: Request, now: Time) -> View:
         if repeats(earlier, wish):
             return await view(self.means, earlier, now)
         words = f'the key "{wish.key}" belongs to another request of yours, {earlier.id}'
-        raise Refused(409, "key_used", words, f"Look at it:  hoop requests {earlier.id}")
+        refused = Refused(409, "key_used", words, f"Look at it:  hoop requests {earlier.id}")
+        raise await self.means.refuse(now, asker, "request.made", earlier.id, refused)
 
     # --- looking ahead ----------------------------------------------------------------------------
 
@@ -172,6 +186,11 @@ class Asking:
         if target is None:
             raise Refused(404, "no_target", f'there is no target "{wish.target}"', "hoop targets")
         offers = offers_for(asker, target.name, offers)
+        held_back = await suspended(self.means, asker, target.name, now)
+        if held_back is not None and offers:
+            offers = decided_by_people(offers)
+            if not offers:
+                raise refusal(held_back)
         everybody = _voters(offers, target)
         people = await self.means.store.principals_in(sorted(everybody.groups))
         return wish, _Around(target, offers, people, await rosters_for(config, offers))
@@ -181,10 +200,16 @@ class Asking:
         grant = await self.means.store.grant(wish.extends)
         if grant is None or grant.principal != asker.id:
             words = f"there is no grant {wish.extends} of yours"
-            raise Refused(404, "no_grant", words, "hoop grants")
+            refused = Refused(404, "no_grant", words, "hoop grants")
+            if grant is not None:
+                await self.means.refuse(now, asker, "request.made", grant.id, refused)
+            raise refused
         if grant.state not in ENDABLE or grant.ends <= now:
             hint = f'Ask again:  hoop request {grant.target} --reason "…"'
-            raise Refused(409, "ended", f"{grant.id} has ended already", hint)
+            refused = Refused(409, "ended", f"{grant.id} has ended already", hint)
+            raise await self.means.refuse(now, asker, "request.made", grant.id, refused)
+        if grant.state is GrantState.SUSPENDED:  # also where they are giving it back
+            raise refusal(grant)
         behind = await self.means.store.request(grant.request)
         if wish.scope is not None and not grant.scope.covers(wish.scope):
             words = f'an extension goes on with what {grant.id} has, which is "{grant.scope}"'
@@ -193,6 +218,14 @@ class Asking:
         scope = wish.scope or grant.scope
         wish = replace(wish, target=grant.target, scope=scope, starts=None)
         return wish, behind.rule.database_role if behind is not None else ""
+
+
+async def refuse_who_left(means: Means, asker: str, action: str, now: Time) -> Refused:
+    """On the record, to be raised: they left while this was asked for."""
+    refused = Refused(403, "left", "you have left here", "Somebody who administers lets you back.")
+    event = means.event(now, asker, f"{action}.refused", asker, error="left", why=refused.message)
+    await means.store.audit(event)
+    return refused
 
 
 # --- values ---------------------------------------------------------------------------------------

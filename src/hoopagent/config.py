@@ -86,6 +86,19 @@ class Notify(Section):
         return self
 
 
+class ArchiveSection(Section):
+    """``[agent.archive]`` of agent.toml: where recordings go once their sessions have ended."""
+
+    url: str  # s3://BUCKET/FOLDER, gs://…, az://…, file:///FOLDER
+    options: dict[str, str] = {}  # of the library that speaks to it: endpoint, region, …
+    secrets: dict[str, Reference] = {}  # the same, where the value is one
+    ca_file: Path | None = None
+    keep_local: Duration = "7d"  # how long a recording is on the agent's own disk too
+
+
+Keep = Literal["for ever"] | Duration
+
+
 class Agent(Section):
     """``[agent]`` of agent.toml."""
 
@@ -102,6 +115,8 @@ class Agent(Section):
     sign_ins_per_minute: int = Field(default=120, ge=1)  # of one address or uid
     audit: tuple[AuditSink, ...] = ()
     notify: tuple[Notify, ...] = ()
+    archive: ArchiveSection | None = None
+    keep_recordings: Keep = "for ever"  # counted from a session's end
 
 
 def _claim(value: object) -> object:
@@ -180,11 +195,14 @@ class TargetSection(Section):
     labels: dict[str, str] = {}
     owners: frozenset[str] = frozenset()
     tier: Tier = Tier.MEDIUM
+    only_way: bool = False  # nobody reaches it but through hoop, says whoever wrote this
     max_duration: Duration = "8h"
     durability: Durability = Durability.KERNEL
     functions: frozenset[str] = frozenset()  # functions known to be harmless here
     record_text: Literal["masked", "exact"] = "masked"
+    record_results: Literal["counts", "all"] | Annotated[int, Field(ge=1)] = "counts"
     max_sessions: int = Field(default=500, ge=1)  # of everybody together
+    keep_recordings: Keep | None = None  # None: as [agent] says
 
 
 def _is_pattern(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from hoopagent import config_roles, config_store, config_targets
+from hoopagent import config_archive, config_roles, config_store, config_targets
 from hoopagent.config import Agent, Config, Identity, Role, TargetSection, Tls, Workload
 from hoopagent.config import seconds as seconds  # many ask for it here
 from hoopcore.masking import Masking
@@ -72,6 +72,7 @@ def check(folder: Path) -> tuple[Config | None, list[ConfigError]]:
     )
     problems += config_targets.unread(texts[config_targets.FILE], config)
     problems += config_store.problems(texts[config_store.FILE], agent.store, here)
+    problems += config_archive.problems(texts[config_archive.FILE], config)
     return (None if problems else config), _in_order(problems)
 
 

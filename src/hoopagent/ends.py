@@ -67,6 +67,8 @@ class Ends:
             return
         found = await store.grant(grant.id) or grant
         if found.state is new and found.not_after > now:
+            if new is GrantState.SUSPENDED:  # given back in a review: it is not undone any more
+                await store.seal_review(grant.id, event)
             return
         state = "expired" if found.not_after <= now else found.state.value
         words = f"{grant.id} is {state}: only one that is {old.value} can be {action[6:]}"
@@ -87,7 +89,10 @@ class Ends:
             as_what = capacity(actor, target, request.rule, administers)
         if grant is None or (as_what is None and grant.principal != actor.id):
             words = f"there is no grant {id} that you may see"
-            raise Refused(404, "no_grant", words, "hoop grants")
+            refused = Refused(404, "no_grant", words, "hoop grants")
+            if grant is not None:
+                await self.means.refuse(await self.means.now(), actor, action, id, refused)
+            raise refused
         if as_what is None or grant.principal == actor.id:
             words = f"{id} is your own grant: somebody else suspends and resumes it"
             refused = Refused(403, "not_allowed", words, f"Give it back:  hoop relinquish {id}")

@@ -11,8 +11,10 @@ from typing import TypeAlias, assert_never
 
 from hoopagent.recording_keys import RecordingKeys
 from hoopcore.detectors import Sweep
+from hoopcore.policy.scope import beyond as beyond_of
 from hoopcore.recording import Copied, Event, Fatal, Finished, Said, touches_of
 from hoopcore.recording.redaction import NOTHING, redact, redact_parameters
+from hoopcore.sql.names import Names
 from hoopcore.statement import Reading, Statement
 from hoopcore.stream import Ask, AskKind, Seen, Side
 from hoopcore.stream import Copied as SeenCopied
@@ -35,14 +37,17 @@ def said(
     hold: str = "",
     approved: tuple[str, ...] = (),
     sweep: Sweep | None = None,
+    names: Names | None = None,
 ) -> Said:
     """The event of an ask that was judged; one that was ``held`` is judged again.
+
+    ``names`` are those it was judged with: what a name without a schema meant then.
 
     ``masked`` names the masked columns whose values it may hold: none where nothing it touches is
     masked, ``*`` for any column.  What ``sweep`` finds is not for
     recordings either.  ``encoding`` is PostgreSQL's name of client_encoding.
     """
-    effects, touches, tag, columns = _told(reading)
+    effects, touches, tag, columns, beyond = _told(reading)
     mask = NOTHING if exact else masked
     key = None if exact else keys.redaction
     text = ""
@@ -58,6 +63,8 @@ def said(
         effects=effects,
         touches=touches,
         columns=() if ask.kind is _RUN else columns,
+        meant=() if names is None else _meant(reading, touches, names),
+        beyond=beyond,
         tag=tag,
         unread=reading.why,
         verdict="allow" if allowed else "hold" if held else "refuse",
@@ -69,16 +76,17 @@ def said(
 
 
 _RUN = AskKind.RUN  # a member of an Enum is looked up by Python, each time
-Told: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], str, tuple[str, ...]]
+Told: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], str, tuple[str, ...], tuple[str, ...]]
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
 # Names of columns that are kept of one text.
 _MOST_COLUMNS = 64
 # By identity of the statements, which come again at every run; all sessions may share them.
 _TOLD: dict[int, tuple[tuple[Statement, ...], Told]] = {}
+_MEANT: dict[int, tuple[tuple[Statement, ...], Names, tuple[str, ...]]] = {}
 
 
 def _told(reading: Reading) -> Told:
-    """Effects, touches, tag and columns of all statements together."""
+    """Effects, touches, tag, columns and ``beyond`` of all statements together."""
     statements = reading.statements
     known = _TOLD.get(id(statements))
     if known is not None and known[0] is statements:
@@ -89,11 +97,27 @@ def _told(reading: Reading) -> Told:
     columns = sorted({name if _NAME.fullmatch(name) else "*" for name in names})
     if len(columns) > _MOST_COLUMNS:
         columns = ["*", *columns[: _MOST_COLUMNS - 1]]
-    told = (tuple(sorted(reading.effects)), touches_of(reading), tag, tuple(columns))
+    wide = sorted({effect for statement in statements for effect in beyond_of(statement)})
+    effects = tuple(sorted(reading.effects))
+    told = (effects, touches_of(reading), tag, tuple(columns), tuple(wide))
     if len(_TOLD) >= 4096:
         _TOLD.clear()
     _TOLD[id(statements)] = (statements, told)
     return told
+
+
+def _meant(reading: Reading, touches: tuple[str, ...], names: Names) -> tuple[str, ...]:
+    """Its touches with the schemas that were meant; nothing where the text names them all."""
+    statements = reading.statements
+    known = _MEANT.get(id(statements))
+    if known is not None and known[0] is statements and known[1] is names:
+        return known[2]
+    found = touches_of(names.meant(reading))
+    found = () if found == touches else found
+    if len(_MEANT) >= 4096:
+        _MEANT.clear()
+    _MEANT[id(statements)] = (statements, names, found)
+    return found
 
 
 def event_of(seen: Seen) -> Event:

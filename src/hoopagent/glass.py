@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from hoopagent.asking import refuse_who_left
 from hoopagent.errors import Refused
 from hoopagent.means import Means, View, offers_of, person, time_or_none
 from hoopagent.request_views import view
 from hoopagent.reviews import Reviews
+from hoopagent.store import HasLeft
+from hoopagent.suspended import refusal, suspended
 from hoopcore.access import LONGEST_REASON, Refusal, Wish, fault_in, grant_for, repeats
 from hoopcore.access.glass import ItemState, ReviewItem, break_glass, item_for, reviews_as
 from hoopcore.model import SECOND, SYSTEM, Principal, Request, Time, rfc3339
@@ -41,7 +44,7 @@ class Glass:
         if wish.key:
             earlier = await store.request_with_key(asker.id, wish.key)
             if earlier is not None:
-                return await self._repeated(wish, earlier, now)
+                return await self._repeated(asker, wish, earlier, now)
         request = await self._made(asker, wish, incident.strip(), now)
         target = self.means.target(request.target)
         assert target is not None, "the request was made for it"
@@ -63,17 +66,22 @@ class Glass:
                 until=rfc3339(grant.not_after), **told,
             ),
         ]  # fmt: skip
-        if not await store.break_glass(request, grant, item, events):
+        try:
+            was_first = await store.break_glass(request, grant, item, events)
+        except HasLeft:
+            raise await refuse_who_left(self.means, asker.id, "glass.broken", now) from None
+        if not was_first:
             raise await self._unreviewed(asker, request.target, now)
         stored = await store.request(request.id) or request
         made = await view(self.means, stored, now)
         return {**made, "review": item.id, "due": rfc3339(item.due)}
 
-    async def _repeated(self, wish: Wish, earlier: Request, now: Time) -> View:
+    async def _repeated(self, asker: Principal, wish: Wish, earlier: Request, now: Time) -> View:
         if earlier.break_glass and repeats(earlier, wish):
             return await view(self.means, earlier, now)
         words = f'the key "{wish.key}" belongs to another request of yours, {earlier.id}'
-        raise Refused(409, "key_used", words, f"Look at it:  hoop requests {earlier.id}")
+        refused = Refused(409, "key_used", words, f"Look at it:  hoop requests {earlier.id}")
+        raise await self.means.refuse(now, asker, "glass.broken", earlier.id, refused)
 
     async def _made(self, asker: Principal, wish: Wish, incident: str, now: Time) -> Request:
         target = self.means.target(wish.target)
@@ -90,9 +98,13 @@ class Glass:
             id=self.means.id("req"),
             policy_version=config.version,
         )
-        if isinstance(made, Request):
-            return made
-        refused = _refused(made, wish.target)
+        if isinstance(made, Refusal):
+            refused = _refused(made, wish.target)
+        else:
+            held_back = await suspended(self.means, asker, target.name, now)
+            if held_back is None:
+                return made
+            refused = refusal(held_back)
         if refused.status == 403:
             await self.means.refuse(now, asker, "glass.broken", target.name, refused)
         raise refused
@@ -155,14 +167,19 @@ class Glass:
         if not await self.means.store.decide_item(id, state, who.id, reason, now, event):
             item = await self._item(who, id)
             words = f"{id} was decided already: {item.state.value}"
-            raise Refused(409, "decided", words, _LIST)
+            refused = Refused(409, "decided", words, _LIST)
+            raise await self.means.refuse(now, who, "review.decided", id, refused)
         return await self._view(await self._item(who, id))
 
     async def _item(self, who: Principal, id: str) -> ReviewItem:
         found = await self.means.store.review_items(ids=[id])
         if found and (found[0].principal == who.id or await self._capacity(who, found[0])):
             return found[0]
-        raise Refused(404, "no_review", f"there is no review {id} that you may see", _LIST)
+        words = f"there is no review {id} that you may see"
+        refused = Refused(404, "no_review", words, _LIST)
+        if found:
+            await self.means.refuse(await self.means.now(), who, "review.decided", id, refused)
+        raise refused
 
     async def _capacity(self, who: Principal, item: ReviewItem) -> str | None:
         subject = await self.means.store.principal(item.principal)

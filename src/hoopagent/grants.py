@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hoopagent.beginning import begin
 from hoopagent.errors import Refused
 from hoopagent.means import Means, View, person, targets_of, time_or_none
+from hoopagent.suspended import given_back, with_suspensions
 from hoopagent.unused import unused
 from hoopcore.access import ENDABLE, LONGEST_REASON, capacity, end_of, fault_in
 from hoopcore.model import (
@@ -46,7 +47,7 @@ class Grants:
     ) -> View:
         """Its own principal gives it back.  Once more changes nothing."""
         now = await self.means.now()
-        grant, request = await self._visible(owner, id)
+        grant, request = await self._visible(owner, id, "grant.relinquished")
         if grant.principal != owner.id:
             words = f"{id} is not your grant"
             refused = Refused(
@@ -58,7 +59,7 @@ class Grants:
     async def revoke(self, actor: Principal, id: str, reason: str) -> View:
         """An administrator, an owner of the target or an approver takes it away, with a reason."""
         now = await self.means.now()
-        grant, request = await self._visible(actor, id)
+        grant, request = await self._visible(actor, id, "grant.revoked")
         reason = reason.strip()
         if not reason:
             raise Refused(422, "reason", "this needs a reason", 'Say why:  --reason "…"')
@@ -101,12 +102,12 @@ class Grants:
                 hint = "hoop grants" if mine else "What is open to whom:  hoop grants --all"
                 refused = Refused(409, "ended", words, hint)
                 raise await self.means.refuse(now, actor, f"grant.{state.value}", grant.id, refused)
-        await self._end_extensions(grant, state, actor, now)
+        await self.end_extensions(grant, state, actor, now)
         closed = await self.close_sessions(grant.id)
         ended = await store.grant(grant.id) or grant
         return {**(await self._views([ended], now))[0], "closed": closed}
 
-    async def _end_extensions(
+    async def end_extensions(
         self, grant: Grant, state: GrantState, actor: Principal, now: Time
     ) -> None:
         """What was to go on from it has nothing to go on from; what has begun is left alone."""
@@ -180,11 +181,12 @@ class Grants:
     async def listed(
         self, viewer: Principal, *, everyone: bool = False, live: bool = False
     ) -> list[View]:
-        """Latest end first: the viewer's own, or all they may end."""
+        """Latest end first: the viewer's own, or all they may end; suspended ones too."""
         now = self.means.clock()
-        at = now if live else None
         mine = None if everyone else viewer.id
-        grants = await self.means.store.grants(principal=mine, live_at=at, later=True)
+        grants = await self.means.store.grants(principal=mine)
+        if live:
+            grants = [grant for grant in grants if grant.state in ENDABLE and grant.ends > now]
         if everyone:
             requests = await self._requests(grants)
             grants = [
@@ -193,7 +195,9 @@ class Grants:
                 if grant.principal == viewer.id
                 or self._capacity(viewer, grant, requests.get(grant.request))
             ]
-        return await self._views(grants, now)
+        views = await self._views(grants, now)
+        # What its holder has given back is suspended for some minutes, and open to nobody.
+        return [one for one in views if not (live and given_back(one))]
 
     def _capacity(self, actor: Principal, grant: Grant, request: Request | None) -> str | None:
         administers = self.means.administers(actor)
@@ -201,13 +205,20 @@ class Grants:
             return "administrator" if administers else None
         return capacity(actor, self.means.target(grant.target), request.rule, administers)
 
-    async def _visible(self, viewer: Principal, id: str) -> tuple[Grant, Request | None]:
+    async def _visible(
+        self, viewer: Principal, id: str, action: str
+    ) -> tuple[Grant, Request | None]:
+        """``action``: what the viewer is about to do with it; a try at a hidden one is kept."""
         grant = await self.means.store.grant(id)
         if grant is not None:
             request = await self.means.store.request(grant.request)
             if grant.principal == viewer.id or self._capacity(viewer, grant, request):
                 return grant, request
-        raise Refused(404, "no_grant", f"there is no grant {id} that you may see", "hoop grants")
+        words = f"there is no grant {id} that you may see"
+        refused = Refused(404, "no_grant", words, "hoop grants")
+        if grant is not None:
+            await self.means.refuse(await self.means.now(), viewer, action, id, refused)
+        raise refused
 
     async def _requests(self, grants: Sequence[Grant]) -> dict[str, Request]:
         ids = sorted({grant.request for grant in grants})
@@ -218,7 +229,9 @@ class Grants:
         requests = await self._requests(grants)
         ids = {grant.principal for grant in grants} | {grant.ended_by for grant in grants}
         known = await self.means.store.principals(sorted(ids - {"", SYSTEM}))
-        return [grant_view(grant, requests.get(grant.request), known, now) for grant in grants]
+        views = [grant_view(grant, requests.get(grant.request), known, now) for grant in grants]
+        held = [grant.id for grant in grants if grant.state is GrantState.SUSPENDED]
+        return await with_suspensions(self.means, views, held)
 
 
 # --- values ---------------------------------------------------------------------------------------

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
 from hoopagent import recordings
+from hoopagent.depot import DepotAway
+from hoopagent.keeping import Coming, Gone
 from hoopagent.logs import places
 from hoopagent.store import Store, StoreAway
 from hoopcore.model import SECOND, Session, Time
 from hoopcore.recording.facets import Facets, Facetting, facets
+from hoopcore.usage import Counting
 
 log = structlog.get_logger()
 
@@ -37,8 +40,12 @@ _PAUSE = 0.005
 _LIVE = 4 << 20
 
 
-def facets_of(folder: Path, session: Session, pause: float = 0.0) -> Facets | None:
+def facets_of(
+    folder: Path, session: Session, pause: float = 0.0, beside: Counting | None = None
+) -> Facets | None:
     """What a recording says; None where it is not here, or cannot be read.
+
+    ``beside`` is shown each event too: what the session came to.
 
     ``pause``: seconds after every so many events, in which the thread leaves the processor to
     whoever serves people.
@@ -50,6 +57,8 @@ def facets_of(folder: Path, session: Session, pause: float = 0.0) -> Facets | No
             return None
         for count, event in enumerate(recordings.read(path), 1):
             taking.take(event)
+            if beside is not None:
+                beside.take(event)
             if pause and count % _SLICE == 0:
                 time.sleep(pause)
     except OSError:
@@ -75,6 +84,8 @@ class Indexing:
     folder: Path
     clock: Callable[[], Time]
     pause: float = _PAUSE
+    # Brings a recording here that is in the archive; None where there is none.
+    bring: Callable[[Session], Awaitable[Path | None]] | None = None
     _absent: set[str] = field(default_factory=set)  # their recordings are not here
 
     async def run(self) -> None:
@@ -115,21 +126,49 @@ class Indexing:
 
     async def _take(self, id: str) -> bool:
         session = await self.store.session(id)
-        found = None
+        found, use = None, Counting()
         if session is not None:
-            found = await asyncio.to_thread(facets_of, self.folder, session, self.pause)
+            found = await asyncio.to_thread(facets_of, self.folder, session, self.pause, use)
+        if session is not None and found is None and self.bring is not None:
+            use = Counting()
+            found = await self._from_archive(session, self.bring, use)
         if session is None or found is None:
             self._absent.add(id)
             return False
+        if use.began:
+            await self.store.put_use(session, use.found)
         await self.store.put_facets(session, found)
         return True
+
+    async def _from_archive(
+        self,
+        session: Session,
+        bring: Callable[[Session], Awaitable[Path | None]],
+        use: Counting,
+    ) -> Facets | None:
+        """The same of one that is in the archive; it does not stay here for that."""
+        try:
+            path = await bring(session)
+        except Gone:
+            return {}
+        except (Coming, DepotAway):
+            return None
+        found = await asyncio.to_thread(facets_of, self.folder, session, self.pause, use)
+        if path is not None:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+        return found
 
 
 # --- the command ----------------------------------------------------------------------------------
 
 
-async def rebuild(store: Store, folder: Path, clock: Callable[[], Time]) -> tuple[int, int]:
+async def rebuild(
+    store: Store,
+    folder: Path,
+    clock: Callable[[], Time],
+    bring: Callable[[Session], Awaitable[Path | None]] | None = None,
+) -> tuple[int, int]:
     """Forgets the index and makes it anew: (sessions in it, recordings that are not here)."""
     await store.forget_index()
-    indexing = Indexing(store, folder, clock, pause=0.0)
+    indexing = Indexing(store, folder, clock, pause=0.0, bring=bring)
     return await indexing.fill(), indexing.absent

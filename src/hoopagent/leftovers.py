@@ -8,8 +8,6 @@ is nobody's leftover.
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,29 +38,16 @@ async def settle(
         if path is None and shared:
             continue  # a session of another agent, which shares the store
         left = known.get(session.id)
-        if left is None and path is not None and await asyncio.to_thread(_is_written, path):
+        if (
+            left is None
+            and path is not None
+            and await asyncio.to_thread(recordings.is_written, path)
+        ):
             continue
         await store.update_session(
             await asyncio.to_thread(_ended, session, path, left, keys.public, clock)
         )
     await close_left(store, await store.highest_time(clock.late()))
-
-
-def _is_written(path: Path) -> bool:
-    """Whether somebody has this recording open to write it."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
-    return False
 
 
 def _ended(

@@ -16,6 +16,7 @@ from hoopagent.doors.login import LoggedIn
 from hoopagent.ephemeral import User
 from hoopagent.holding import Holding, Reads, Told
 from hoopagent.judge import Judge, changes_catalog
+from hoopagent.kept_rows import KeptRows, results_for
 from hoopagent.line import Line
 from hoopagent.meter import Judging, Meter
 from hoopagent.naming import Naming
@@ -27,11 +28,12 @@ from hoopagent.relay import Relay
 from hoopcore.access import Access
 from hoopcore.model import SYSTEM, Principal, Session, Target
 from hoopcore.policy import BoundPolicy, Verdict
+from hoopcore.protocols.postgres.results import Results
 from hoopcore.protocols.postgres.stream import PostgresStream
 from hoopcore.recording import EndCause, Event
 from hoopcore.sql.imposed import NOTHING_IMPOSED, Imposed
 from hoopcore.statement import Effect, Reading, unreadable
-from hoopcore.stream import Ask, AskKind, Seen
+from hoopcore.stream import Ask, AskKind, Out, Seen
 
 _SETTING = frozenset({Effect.SET})
 FAILED = "the agent failed; the session was ended to be safe"
@@ -159,6 +161,7 @@ def line_of(
     """What this session's relay is made of."""
     naming = live.naming
     judge: Judging = live.judge.judge if naming is None else partial(naming.judge, live)
+    results = results_for(live.prepared.section)
     meter = None if metered is None else metered(judge)
     if meter is not None:
         judge = meter.judge
@@ -179,6 +182,8 @@ def line_of(
             live.changing.add(ask.seq)
         if not reading.effects.isdisjoint(_SETTING) and verdict.allowed:
             note_limits(live.idle, reading)
+        if results is not None and live.judge.bound.shown:
+            results.withheld = True
         return said(
             ask,
             reading,
@@ -193,6 +198,7 @@ def line_of(
             hold=verdict.hold,
             approved=verdict.approved,
             sweep=live.judge.bound.sweep,
+            names=live.judge.facts.names,
         )
 
     def sorted_anew(standing: BoundPolicy) -> None:
@@ -213,5 +219,14 @@ def line_of(
         cancel=cancel,
         hold=None if holding is None else holding.answer,
         unhold=None if holding is None else holding.session_ends,
-        flowed=None if meter is None else meter.flowed,
+        flowed=_flowed(live, meter, results),
     )
+
+
+def _flowed(
+    live: Live, meter: Meter | None, results: Results | None
+) -> Callable[[Out], None] | None:
+    """What is done with rows before they go to the client; nothing where nobody asked for it."""
+    if results is None:
+        return None if meter is None else meter.flowed
+    return KeptRows(live, meter, results).flowed

@@ -78,6 +78,23 @@ def find(folder: Path, session: str, started: Time | None = None) -> Path | None
     return None
 
 
+def is_written(path: Path) -> bool:
+    """Whether somebody has this recording open to write it."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
+
+
 def pieces(path: Path, begin: int = 0, most: int | None = None) -> Iterator[bytes]:
     """The bytes of a file, piece by piece; from there on, and at the most so many."""
     with path.open("rb") as file:

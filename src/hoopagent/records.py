@@ -40,4 +40,5 @@ def header_of(record: Session, prepared: Prepared, policy: str, agent: str) -> H
         policy=policy,
         durability=prepared.target.durability.value,
         agent=agent,
+        scopes=True,
     )

@@ -74,7 +74,7 @@ class Requests:
         ``duration``, ``scope`` and ``starts`` are conditions: less than was asked for, or later.
         """
         now = await self.means.now()
-        request = await self._visible(voter, id)
+        request = await self._visible(voter, id, "vote.cast")
         votes = await self.means.store.votes(id)
         ballot = Ballot(answer, reason.strip(), duration, scope, starts)
         if ballot.is_among(votes, voter):
@@ -87,7 +87,12 @@ class Requests:
         target = self.means.target(request.target)
         if answer is Answer.APPROVE and request.held is None and target is not None:
             target = await self._offered(request, target, voter, now)
-        ballot.check(request, votes, target, now)
+        try:
+            ballot.check(request, votes, target, now)
+        except Refused as refused:
+            if refused.status == 409:
+                await self.means.refuse(now, voter, "vote.cast", request.id, refused)
+            raise
         vote = Vote(
             self.means.id("vote"),
             request.id,
@@ -168,7 +173,7 @@ class Requests:
     async def cancel(self, asker: Principal, id: str) -> View:
         """Takes a pending request back.  Once more changes nothing."""
         now = await self.means.now()
-        request = await self._visible(asker, id)
+        request = await self._visible(asker, id, "request.cancelled")
         if request.requester != asker.id:
             words = f"{id} is not your request"
             refused = Refused(403, "not_yours", words, f"Refuse it:  hoop deny {id}")
@@ -229,9 +234,13 @@ class Requests:
         administers = self.means.administers(viewer)
         return capacity(viewer, target, request.rule, administers) is not None
 
-    async def _visible(self, viewer: Principal, id: str) -> Request:
+    async def _visible(self, viewer: Principal, id: str, action: str = "") -> Request:
+        """``action``: what the viewer is about to do with it; a try at a hidden one is kept."""
         request = await self.means.store.request(id)
         if request is None or not self._sees(viewer, request):
             words = f"there is no request {id} that you may see"
-            raise Refused(404, "no_request", words, "hoop requests")
+            refused = Refused(404, "no_request", words, "hoop requests")
+            if request is not None and action:
+                await self.means.refuse(await self.means.now(), viewer, action, id, refused)
+            raise refused
         return request

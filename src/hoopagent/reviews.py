@@ -1,212 +1,279 @@
-"""Looking back at one's own grants: what each was for, what was done with it, keep or give back.
+"""Looking back at one's own grants: what each was for, what was done with it, and what now.
 
-A review only ever reduces.  Keeping changes nothing about the grant's end; giving back ends it,
-and its sessions, at once.  Nobody's silence is an answer.
+A review only ever reduces.  Keeping changes nothing about the grant's end; giving back ends it, and
+its sessions, at once; narrowing puts a smaller one in its place.  Nobody's silence is an answer.
 
-"Not used" is never said here: only "not seen", since nobody watched every way to the target.  A
-statement that could not be read counts as a use of the whole scope.
+What follows from an answer is ``review_steps.py``; what comes after it ``confirming.py``.
+
+Order of the file: looking, answering, whose it is, the breaker.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
-
-import structlog
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from hoopagent.errors import Refused
-from hoopagent.grants import Grants
-from hoopagent.means import Means, View, time_or_none
-from hoopcore.access import ENDABLE, LONGEST_REASON, fault_in
+from hoopagent.grants import Grants, grant_view
+from hoopagent.means import Means, View
+from hoopagent.review_evidence import Found, Looked, evidence_of, look
+from hoopagent.review_steps import Settling, Steps, decision_view, past
+from hoopagent.store import GrantMove, RunBound
 from hoopcore.model import (
-    Answer,
     Decision,
     Grant,
     Principal,
-    Request,
     ReviewAnswer,
+    Scope,
     Session,
+    Tier,
     Time,
-    Vote,
     rfc3339,
 )
+from hoopcore.policy.scope import missing
+from hoopcore.review import (
+    OPEN,
+    Fault,
+    Group,
+    Item,
+    ItemState,
+    Outcome,
+    Said,
+    most_ended,
+    ordered,
+    outcome,
+    trips,
+)
+from hoopcore.review.breaker import RUN
+from hoopcore.usage import Shape, Use, fold, replay, wanted_by
 
-log = structlog.get_logger()
-
-# A grant lasts hours; who opens more sessions than this in them sees the first so many counted.
-_MOST_SESSIONS = 10_000
+_STATUS = {"reason": 422, "scope": 422, "until": 422, "to": 422, "group": 422, "answer": 422}
 
 
-class Usage(Protocol):
-    """What one recording tells of use (``recordings.usage``)."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What belongs to an answer, and is kept with it."""
 
-    @property
-    def statements(self) -> int: ...
-    @property
-    def refused(self) -> int: ...
-    @property
-    def rows(self) -> int: ...
-    @property
-    def masked(self) -> int: ...
-    @property
-    def touched(self) -> frozenset[str]: ...
-    @property
-    def unread(self) -> int: ...
-    @property
-    def last(self) -> Time | None: ...
+    opened: tuple[str, ...] = ()  # what the reviewer has looked at
+    took: int = 0  # seconds
+    sure: bool = False  # they know that it ends much at once
+
+
+NOTHING_TOLD = Told()
 
 
 @dataclass(frozen=True, slots=True)
 class Reviews:
-    """``usage`` reads a session's recording; whatever it raises means that it cannot be read."""
+    """``read`` reads a session's recording; whatever it raises means that it cannot be read."""
 
     means: Means
     grants: Grants
-    usage: Callable[[Session], Usage]
+    read: Callable[[Session], Use]
+
+    @property
+    def steps(self) -> Steps:
+        return Steps(self.means, self.grants)
+
+    # --- looking ----------------------------------------------------------------------------------
 
     async def mine(self, principal: Principal) -> list[View]:
-        """Each live grant with why it is held and what was done with it, latest end first."""
+        """Each live grant, hardest first, and what others have handed to this principal."""
         now = self.means.clock()
         live = await self.means.store.grants(principal=principal.id, live_at=now)
-        return [await self.evidence(grant) for grant in live]
+        looked = await look(self.means, self.read, principal, live, now)
+        found = [evidence_of(self.means, looked, grant) for grant in live]
+        for item in await self._handed(principal):
+            one = await self._evidence(item.grant, now)
+            if one is not None:
+                found.append(one[1]._replace(view={**one[1].view, "handed": True}))
+        found.sort(key=lambda one: (ordered(Group(one.view["group"])), one.view["not_after"]))
+        return [self._shown(one) for one in found]
 
-    async def decide(
-        self, principal: Principal, id: str, answer: ReviewAnswer, reason: str
-    ) -> View:
-        """Keeps the answer with what was shown; a grant given back ends with its sessions."""
-        reason = reason.strip()
-        fault = fault_in(reason, LONGEST_REASON)
-        if fault is not None:
-            raise Refused(422, "reason", f"the reason {fault}")
-        if answer is ReviewAnswer.KEEP and not reason:
-            raise Refused(
-                422,
-                "reason",
-                "keeping a grant needs a reason",
-                f'Say why:  hoop review mine --keep {id} --reason "…"',
-            )
-        grant = await self._own(principal, id)
-        now = await self.means.now()
-        decision = Decision(
-            self.means.id("dec"),
-            grant.id,
-            principal.id,
-            answer,
-            reason,
-            now,
-            json.dumps(await self.evidence(grant), sort_keys=True, ensure_ascii=False),
-        )
-        closed: list[str] = []
-        if answer is ReviewAnswer.GIVE_BACK:
-            why = reason or "given back in a review"
-            closed = (await self.grants.relinquish(principal, id, why, decision))["closed"]
-        else:
-            event = self.means.event(
-                now, principal.id, "review.kept", id, decision=decision.id, reason=reason
-            )
-            await self.means.store.add_decision(decision, event)
-        return {"decision": decision_view(decision), "closed": closed}
+    async def _handed(self, principal: Principal) -> list[Item]:
+        states = [ItemState.DELEGATED]
+        return await self.means.store.grant_reviews(reviewer=principal.id, states=states)
 
-    async def _own(self, principal: Principal, id: str) -> Grant:
-        grant = await self.means.store.grant(id)
-        if grant is None or grant.principal != principal.id:
-            words = f"there is no grant {id} of yours"
-            raise Refused(404, "no_grant", words, "hoop review mine")
-        if grant.state not in ENDABLE or grant.not_after <= await self.means.now():
-            words = f"{id} has ended already, so there is nothing to decide"
-            raise Refused(409, "moot", words, "hoop grants")
-        return grant
-
-    # --- the evidence -----------------------------------------------------------------------------
+    def _shown(self, found: Found) -> View:
+        """What a reviewer sees: on a high tier without a suggestion, until they have answered."""
+        hidden = found.tier is Tier.HIGH
+        return {
+            "handed": False,
+            **found.view,
+            "suggestion": None if hidden else found.suggestion or None,
+        }
 
     async def evidence(self, grant: Grant) -> View:
+        """What was done with one grant, for whoever looks back at it."""
+        now = self.means.clock()
+        found = await self._evidence(grant.id, now)
+        return {} if found is None else found[1].view
+
+    async def _evidence(self, id: str, now: Time) -> tuple[Grant, Found, Looked] | None:
         store = self.means.store
-        request = await store.request(grant.request)
-        votes = await store.votes(grant.request)
-        people = await store.principals([vote.voter for vote in votes])
-        sessions = await store.sessions(grant=grant.id, limit=_MOST_SESSIONS)
-        return {
-            "grant": grant.id,
-            "target": grant.target,
-            "why": _why(grant, request, votes, people),
-            "not_before": rfc3339(grant.not_before),
-            "not_after": rfc3339(grant.not_after),
-            "granted": str(grant.scope),
-            **await self._use(grant, sessions),
-        }
-
-    async def _use(self, grant: Grant, sessions: Sequence[Session]) -> View:
-        used: set[str] = set()
-        totals = dict.fromkeys(("statements", "refused", "rows", "masked", "unread"), 0)
-        last: Time | None = None
-        unseen = 0
-        for session in sessions:
-            usage = await self._read(session)
-            if usage is None:
-                unseen += 1
-                continue
-            for name in totals:
-                totals[name] += getattr(usage, name)
-            used |= usage.touched
-            last = max((t for t in (last, usage.last) if t is not None), default=None)
-            # The end of a damaged recording is missing, and with it what was done last.
-            unseen += usage.statements < session.statements
-        if totals["unread"]:
-            used |= {str(atom) for atom in grant.scope.atoms}
-        return {
-            "sessions": len(sessions),
-            **totals,
-            "unseen": unseen,
-            "used": sorted(used),
-            "last_use": time_or_none(last),
-            "use": "seen" if used or unseen or totals["statements"] else "not seen",
-            "suggestion": _suggestion(sessions, totals["statements"], unseen),
-        }
-
-    async def _read(self, session: Session) -> Usage | None:
-        try:
-            return await asyncio.to_thread(self.usage, session)
-        except Exception as problem:  # noqa: BLE001 - one damaged recording must not hide the others
-            log.warning("review.unseen", session=session.id, problem=type(problem).__name__)
+        grant = await store.grant(id)
+        subject = None if grant is None else await store.principal(grant.principal)
+        if grant is None or subject is None:
             return None
+        looked = await look(self.means, self.read, subject, [grant], now)
+        return grant, evidence_of(self.means, looked, grant), looked
+
+    async def replayed(self, principal: Principal, id: str, scope: Scope) -> View:
+        """How many recorded statements would pass under this scope.  Nothing is decided."""
+        grant, item = await self._theirs(principal, id)
+        if not grant.scope.covers(scope):
+            words = f'"{scope}" is not within what {id} has: "{grant.scope}"'
+            raise Refused(422, "scope", words)
+        found = await self._evidence(item.grant, self.means.clock())
+        assert found is not None, "it was there just now"
+        history = found[1].history
+        passing = replay(scope, history.done)
+        return {
+            "grant": id,
+            "scope": str(scope),
+            "passed": passing.passed,
+            "of": passing.of,
+            "exact": not history.inexact and not passing.perhaps,
+            "outside": list(passing.outside[:20]),
+        }
+
+    # --- answering --------------------------------------------------------------------------------
+
+    async def decide(
+        self, principal: Principal, id: str, said: Said, told: Told = NOTHING_TOLD
+    ) -> View:
+        """Keeps the answer with what was shown, and does what follows from it."""
+        now = await self.means.now()
+        said = replace(said, reason=said.reason.strip())
+        grant, item = await self._theirs(principal, id)
+        found = await self._evidence(id, now)
+        assert found is not None, "it was there just now"
+        _, shown, looked = found
+        new = self.means.id("grt")
+        settled = outcome(said, item, grant, shown.tier, principal, now, new)
+        if isinstance(settled, Fault):
+            raise self._refused(settled, id)
+        bound = None
+        if said.answer is ReviewAnswer.GIVE_BACK:
+            bound = await self._bound(principal, id, told, now)
+        decision = self._decision(settled, said, told, shown, grant, principal, now)
+        was = None if item.state is ItemState.PENDING else item
+        move = _move(settled, decision, grant)
+        kept = await self.steps.settle(
+            Settling(settled.item, was, grant, decision, move, settled.narrowed, bound)
+        )
+        closed: list[str] = []
+        if move is not None:
+            closed = await self.grants.close_sessions(grant.id)
+            kept = await self.steps.finish(kept, now, _outside(settled, looked, grant))
+        request = looked.requests.get(grant.request)
+        less = settled.narrowed
+        return {
+            "decision": decision_view(decision),
+            "review": await self.steps.view(kept),
+            "closed": closed,
+            "suggestion": shown.suggestion or None,
+            "narrowed": None if less is None else grant_view(less, request, {}, now),
+        }
+
+    def _decision(
+        self,
+        settled: Outcome,
+        said: Said,
+        told: Told,
+        shown: Found,
+        grant: Grant,
+        actor: Principal,
+        now: Time,
+    ) -> Decision:
+        after = grant.scope if settled.narrowed is None else settled.narrowed.scope
+        until = grant.ends if settled.narrowed is None else settled.narrowed.ends
+        kept = {
+            "review": settled.item.id,
+            "opened": list(told.opened[:50]),
+            "took": told.took,
+            "group": said.group,
+            "suggestion": shown.suggestion,
+            "hidden": shown.tier is Tier.HIGH,
+            "before": {"scope": str(grant.scope), "until": rfc3339(grant.ends)},
+            "after": None
+            if said.answer is ReviewAnswer.GIVE_BACK
+            else {"scope": str(after), "until": rfc3339(until)},
+        }
+        return Decision(
+            self.means.id("dec"),
+            grant.id,
+            actor.id,
+            said.answer,
+            said.reason,
+            now,
+            json.dumps(shown.view, sort_keys=True, ensure_ascii=False),
+            json.dumps(kept, sort_keys=True, ensure_ascii=False),
+        )
+
+    # --- whose it is ------------------------------------------------------------------------------
+
+    async def _theirs(self, principal: Principal, id: str) -> tuple[Grant, Item]:
+        """A grant that is this principal's, or was handed to them, and what is asked about it."""
+        store = self.means.store
+        grant = await store.grant(id)
+        items = [] if grant is None else await store.grant_reviews(grant=id, states=sorted(OPEN))
+        item = items[0] if items else None
+        mine = grant is not None and grant.principal == principal.id
+        if grant is None or not (mine or (item is not None and item.reviewer == principal.id)):
+            words = f"there is no grant {id} of yours"
+            raise Refused(404, "no_grant", words, "hoop review mine")
+        if item is None:
+            now, new = await self.means.now(), self.means.id("rev")
+            path = (principal.id,)
+            item = Item(new, id, grant.principal, grant.target, ItemState.PENDING, now, path)
+        return grant, item
+
+    def _refused(self, fault: Fault, id: str) -> Refused:
+        hint = "hoop review mine"
+        if fault.error == "reason":
+            hint = f'Say why:  hoop review mine --keep {id} --reason "…"'
+        elif fault.error == "moot":
+            hint = "hoop grants"
+        status = _STATUS.get(fault.error, 403 if fault.error == "not_yours" else 409)
+        return Refused(status, fault.error, fault.message, hint)
+
+    # --- the breaker ------------------------------------------------------------------------------
+
+    async def _bound(self, actor: Principal, id: str, told: Told, now: Time) -> RunBound | None:
+        """Stops a run that would end too much: what was ended within some minutes counts.
+
+        What it gives is looked at once more in the transaction, for runs side by side.
+        """
+        if told.sure:
+            return None
+        store = self.means.store
+        done = await store.decided_since(actor.id, now - RUN)
+        gone = {one.grant for one in done if one.answer is ReviewAnswer.GIVE_BACK}
+        gone -= {one.grant for one in done if one.answer is ReviewAnswer.UNDO}
+        live = await store.grants(principal=actor.id, live_at=now)
+        if not trips(len(gone), 1, len(live)):
+            return RunBound(actor.id, now - RUN, most_ended(len(gone), len(live)))
+        words = f"that would end {len(gone) + 1} of your {len(gone) + len(live)} grants at once"
+        hint = f"If it is meant:  hoop review mine --give-back {id} --sure"
+        refused = Refused(409, "too_many", words, hint)
+        raise await self.means.refuse(now, actor, "review.given-back", id, refused)
 
 
 # --- values ---------------------------------------------------------------------------------------
 
 
-def decision_view(decision: Decision) -> View:
-    return {
-        "id": decision.id,
-        "grant": decision.grant,
-        "actor": decision.actor,
-        "answer": decision.answer.value,
-        "reason": decision.reason,
-        "at": rfc3339(decision.at),
-    }
-
-
-def _why(
-    grant: Grant, request: Request | None, votes: Sequence[Vote], people: dict[str, Principal]
-) -> View:
-    yes = [vote.voter for vote in votes if vote.answer is Answer.APPROVE]
-    names = [people[id].name if id in people else id for id in yes]
-    rule = f'the rule "{request.rule.name}"' if request else ""
-    return {
-        "reason": request.reason if request else "",
-        "ticket": request.ticket if request else "",
-        "approvers": names or [rule],
-        "at": rfc3339(grant.not_before),
-    }
-
-
-def _suggestion(sessions: Sequence[Session], statements: int, unseen: int) -> str | None:
-    if unseen:
+def _move(settled: Outcome, decision: Decision, grant: Grant) -> GrantMove | None:
+    if settled.grant is None:
         return None
-    if not sessions:
-        return "give back: no session of yours was seen"
-    if not statements:
-        return "give back: no statement of yours was seen"
-    return None
+    why = decision.reason or f"{past(decision.answer).replace('-', ' ')} in a review"
+    return GrantMove(grant.state, settled.grant, decision.actor, why, decision.at)
+
+
+def _outside(settled: Outcome, looked: Looked, grant: Grant) -> list[Shape]:
+    """Recorded shapes that the narrowed grant lets through no more."""
+    if settled.narrowed is None or grant.target not in looked.uses:
+        return []
+    done = fold(looked.uses[grant.target].pairs, grant.scope).done
+    scope = settled.narrowed.scope
+    return [one for one in done if missing(scope, wanted_by(one)) is not None]

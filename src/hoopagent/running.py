@@ -19,8 +19,10 @@ from hoopagent.api.context import Agent
 from hoopagent.api.ends import told
 from hoopagent.api.grants import grants_of
 from hoopagent.api.requests import means_of
+from hoopagent.api.reviews import confirming_of
 from hoopagent.channels import Channels
 from hoopagent.config_files import seconds
+from hoopagent.coverage import Beat
 from hoopagent.doors.local import LocalDoor
 from hoopagent.doors.ssh import SshDoor
 from hoopagent.everywhere import Everywhere
@@ -83,6 +85,7 @@ class Running:
     settle: Settle
     reload: Reload
     beside: Sequence[Beside] = ()
+    beat: Beat = field(default_factory=Beat)
     group: asyncio.TaskGroup = field(init=False, repr=False)
 
     # --- serving ----------------------------------------------------------------------------------
@@ -165,12 +168,15 @@ class Running:
     async def _sweep(self) -> None:
         """What is past its time, in the store and at the door."""
         grants, means, clock = grants_of(self.agent), means_of(self.agent), self.place.clock
+        confirming = confirming_of(self.agent)
         while True:
             await asyncio.sleep(1)
             try:
                 clock.at_least(await self.agent.store.highest_time(clock.late()))
                 await grants.sweep(clock.late())
                 await remind(means, clock.late())
+                await confirming.sweep(clock.late())
+                await self.beat.note(means, clock.late())
                 await self.identity.refusals.write()
             except StoreAway:
                 log.warning("store.away")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from hoopcli.view import spell, when
+from hoopcli.view import clean, spell, when
 
 REQUEST_HEADS = ("REQUEST", "WHO", "TARGET", "FOR", "STATE", "ASKED", "REASON")
 GRANT_HEADS = ("GRANT", "WHO", "TARGET", "STATE", "ENDS", "SCOPE", "REASON")
@@ -145,13 +145,13 @@ def shown_card(shown: Any, now: datetime) -> Iterator[tuple[str, object]]:
         yield "before", "nothing: it is their first access there"
 
 
-def grant_row(grant: Any, now: datetime, everyone: bool, ended: bool) -> tuple[object, ...]:
-    """Without ``everyone`` whose it is, and without ``ended`` its state, is the same everywhere."""
+def grant_row(grant: Any, now: datetime, everyone: bool, stated: bool) -> tuple[object, ...]:
+    """Without ``everyone`` whose it is, and without ``stated`` its state, is left out."""
     return (
         grant["id"],
         called(grant["principal"]) if everyone else "",
         grant["target"],
-        grant["state"] if ended else "",
+        grant["state"] if stated else "",
         _ends(grant, now),
         scope(grant["scope"]),
         grant["reason"],
@@ -181,6 +181,26 @@ def _ends(grant: Any, now: datetime) -> str:
     if grant.get("waits_for_connection") and not grant.get("ended_at"):
         return f"{spell(grant['lasts'])} from the first connection, by {ends}"
     return ends
+
+
+def suspensions(grants: Any, now: datetime, everyone: bool) -> list[str]:
+    """Of each suspended grant: by whom, why, and what takes it up again."""
+    lines = []
+    for grant in grants:
+        how = grant.get("suspended")
+        if grant["state"] != "suspended" or not how:
+            continue
+        if how.get("by_id") == grant["principal"]["id"]:
+            lines.append(f"{grant['id']} was given back, {when(how['at'], now)}; it ends by itself")
+            continue
+        lines.append(
+            f"{grant['id']} was suspended by {how['by']}, {when(how['at'], now)}: {how['why']}"
+        )
+        ask = f"hoop resume {grant['id']}"
+        lines.append(
+            f"      Take it up again:  {ask}" if everyone else f"      Who may end it types:  {ask}"
+        )
+    return [clean(line) for line in lines]
 
 
 _THEN = {"end": "then the session ends", "hold": "then statements wait for approval", "warn": ""}

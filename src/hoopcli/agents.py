@@ -16,7 +16,7 @@ from hoopcli.client import Client, Session, path
 from hoopcli.errors import AgentUnreachable, ApiError, Exit, Failure, fail, say
 
 # Lists are lists of these; what else a path may name is one agent's own.
-_LISTS = frozenset({"targets", "requests", "grants", "sessions", "reviews"})
+_LISTS = frozenset({"targets", "requests", "grants", "sessions", "reviews", "insights"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +49,15 @@ class Agents(Client):
 
     def get(self, path: str, **params: object) -> Any:
         noun, *rest = _parts(path)
-        if noun in _LISTS and rest in ([], ["mine"]):
+        if noun in _LISTS and rest in ([], ["mine"], ["done"], ["confirm"], ["me"]):
             return self._all(path, params)
         return self._home(noun, rest).get(path, **params)
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         noun, *rest = _parts(path)
-        if rest:
-            return self._home(noun, rest).post(path, body)
         wish = body or {}
+        if rest and rest != ["replay"]:
+            return self._home(noun, rest).post(path, body)
         if "grant" in wish:
             return self._home("grants", [wish["grant"]]).post(path, body)
         at = self.at_target(str(wish.get("target", "")))

@@ -77,7 +77,8 @@ SECTIONS = (
             Entry("mask", "What masks make of a statement, and which columns want one."),
             Entry("who-can", "Who may reach a table or a column, masked or not.", "who_can"),
             Entry("audit", "Who did what to hoop itself: read it, verify it, export it."),
-            Entry("review", "Keep or give back, with your own usage as the evidence."),
+            Entry("review", "Keep, narrow or give back, with your own usage as the evidence."),
+            Entry("insights", "Your own month: what was refused, or wider than needed."),
         ),
     ),
     Section(

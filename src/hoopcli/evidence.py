@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Iterator
+import os
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
 from hoopcli.errors import Failure, say, usage
 from hoopcli.options import id_of
@@ -15,16 +17,23 @@ from hoopcli.view import clean
 from hoopcore.recording import Known, Report, events, verify_file
 from hoopcore.recording.frames import Unpacker
 
+if TYPE_CHECKING:
+    from hoopcli.client import Client
+
 _HOW = "The agent's key:  hoop status -o json, under keys.recording_public"
 # A file is unpacked in pieces, since its lines are ten times its size.
 _PIECE = 256 << 10
+_FETCHED = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A recording's bytes, and what the agent knows of its session (None for a file)."""
+    """A recording, and what the agent knows of its session (None for a file).
 
-    data: bytes
+    It is read piece by piece each time, since it may be larger than memory.
+    """
+
+    file: BinaryIO
     key: bytes | None
     session: dict[str, Any] | None = None
 
@@ -46,8 +55,12 @@ class Evidence:
         for piece in self._pieces():
             yield from unpacker.feed(piece)
 
-    def _pieces(self) -> Iterable[bytes]:
-        return (self.data[i : i + _PIECE] for i in range(0, len(self.data), _PIECE))
+    def _pieces(self) -> Iterator[bytes]:
+        """Of its own place in the file: two may read at once."""
+        at, handle = 0, self.file.fileno()
+        while piece := os.pread(handle, _PIECE, at):
+            at += len(piece)
+            yield piece
 
 
 def state_of(found: Evidence, report: Report) -> str:
@@ -96,17 +109,41 @@ def gather(text: str, key_file: Path | None = None) -> Evidence:
     """The recording of a session, by its id or in a file."""
     key = None if key_file is None else read_key(key_file)
     if is_file(text):
-        return Evidence(read_file(Path(text)), key)
+        return Evidence(_opened(Path(text)), key)
     from hoopcli.client import connected, path
 
     id_of("session", text, "hoop sessions")
     with connected() as client:
         session = client.get(path("sessions", text))
-        data = client.raw(path("sessions", text, "recording"))
+        file = _fetched(client, path("sessions", text, "recording"))
         if key is None:
             public = client.get("/v1/status")["keys"]["recording_public"]
             key = base64.b64decode(public)
-    return Evidence(data, key, session)
+    return Evidence(file, key, session)
+
+
+def _fetched(client: Client, place: str) -> BinaryIO:
+    """What the agent has of it, in a file without a name."""
+    file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - it is gone with whoever reads it
+    at = 0
+    # An agent that knows no pieces gives all of it at once.
+    while data := client.raw(place, begin=at, most=_FETCHED):
+        file.write(data)
+        at += len(data)
+        if len(data) != _FETCHED:
+            break
+    file.flush()
+    return file
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Failure where it cannot be read."""
+    try:
+        file = path.open("rb")
+        os.pread(file.fileno(), 1, 0)  # a folder opens, too
+    except OSError as problem:
+        raise Failure(f"cannot read {clean(path)}: {problem.strerror}") from problem
+    return file
 
 
 def read_file(path: Path) -> bytes:

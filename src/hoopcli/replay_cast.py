@@ -1,6 +1,6 @@
 """Events of a recording → an asciicast v2, which asciinema plays.  Pure.
 
-It looks like a psql session, and is none: rows are not in a recording, so their names and their
+It looks like a psql session, and is none: where no rows are in a recording, their names and their
 number stand where they would have been.  All text passes ``clean``; the only escapes are ours.
 
     {"version": 2, "width": 80, "height": 24, …}
@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from hoopcli import view
-from hoopcli.replay_view import Prepared, outcome, parameters, totals
+from hoopcli.replay_view import Prepared, outcome, parameters, rows_of, totals
 from hoopcore.model import SECOND
 from hoopcore.recording import (
     Copied,
@@ -24,6 +24,7 @@ from hoopcore.recording import (
     Known,
     Notice,
     Policy,
+    Rows,
     Said,
     Unmasked,
 )
@@ -84,6 +85,8 @@ def _lines(event: Known, prompt: str, prepared: Prepared, first: int) -> Iterato
                 yield from _said(event, text, prompt)
         case Finished() if event.seq >= first:
             yield from _finished(event)
+        case Rows() if event.seq >= first:
+            yield from (f" {view.clean(line)}" for line in rows_of(event))
         case Copied() if event.seq >= first:
             yield f"-- COPY moved {event.bytes:,} bytes to the {view.clean(event.to)}"
         case Notice():
@@ -118,5 +121,5 @@ def _said(said: Said, text: str, prompt: str) -> Iterator[str]:
 def _finished(finished: Finished) -> Iterator[str]:
     if finished.columns and not finished.error:
         yield f" {' | '.join(map(view.clean, finished.columns))}"
-        yield f"({finished.rows:,} row{'' if finished.rows == 1 else 's'}; a recording keeps none)"
+        yield f"({finished.rows:,} row{'' if finished.rows == 1 else 's'})"
     yield f"-- {view.clean(outcome(finished))}"

@@ -25,12 +25,22 @@ from hoopcore.recording import (
     Notice,
     Other,
     Policy,
+    Rows,
     Said,
     Unmasked,
 )
-from hoopcore.recording.words import Prepared, clock, outcome, parameters, size, took, totals
+from hoopcore.recording.words import (
+    Prepared,
+    clock,
+    outcome,
+    parameters,
+    rows_of,
+    size,
+    took,
+    totals,
+)
 
-__all__ = ["Prepared", "clock", "outcome", "parameters", "size", "took", "totals"]
+__all__ = ["Prepared", "clock", "outcome", "parameters", "rows_of", "size", "took", "totals"]
 
 # Pauses are shortened to this, and the timeline says how long they were.
 LONGEST_PAUSE = 2.0
@@ -39,6 +49,7 @@ _MARK = 14
 _INDENT = 9 + 2 + _MARK + 1
 # Of a long statement the timeline shows so many lines; the script shows all.
 _MOST_LINES = 40
+_LINES_OF_ROW = 3
 
 
 class Shown(NamedTuple):
@@ -100,6 +111,8 @@ class Timeline:
             case Finished() if event.seq >= self._first:
                 mark = f"→ {event.seq}"
                 return self._row(event, mark, outcome(event), self._paint.quiet)
+            case Rows() if event.seq >= self._first:
+                return self._rows(event)
             case Copied() if event.seq >= self._first:
                 text = f"COPY moved {size(event.bytes)} to the {event.to}"
                 return self._row(event, f"→ {event.seq}", text, self._paint.quiet)
@@ -145,6 +158,12 @@ class Timeline:
         if said.unread:
             lines += self._more(f"it could not be read: {said.unread}")
         return lines
+
+    def _rows(self, event: Rows) -> list[str]:
+        """Some lines a row: what has no room is cut, since -o json has all that was kept."""
+        room = self._width - _INDENT
+        cut = [view.wrap(view.clean(line), room)[:_LINES_OF_ROW] for line in rows_of(event)]
+        return [self._below(line) for lines in cut for line in lines]
 
     def _end(self, end: End) -> list[str]:
         by = f" by {end.by}" if end.by not in ("", "system") else ""

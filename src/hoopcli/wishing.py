@@ -86,6 +86,22 @@ def _last(client: Client, name: str, most: int = 3) -> list[str]:
     return list(dict.fromkeys(one["reason"] for one in mine))[:most]
 
 
+def scope(client: Client, name: str) -> str:
+    """What would have let the last refused statement pass, or what is typed in its place.
+
+    Empty: whatever is offered.  Nothing is asked where nothing was refused.
+    """
+    try:
+        found = client.at(name).get("/v1/requests/narrowest", target=name)["scope"]
+    except (Failure, LookupError, TypeError):
+        return ""
+    if not found:
+        return ""
+    say("What you were refused last wants this much; * is everything you may ask for.")
+    typed = asking.line(f"Scope? [{clean(found)}] ") or str(found)
+    return "" if typed.strip() == "*" else typed
+
+
 def duration(client: Client, name: str) -> str:
     """How long, typed; what is offered is what was needed the last times."""
     usual = _needed(client, name)

@@ -442,6 +442,12 @@ class Session:
 class ReviewAnswer(StrEnum):
     KEEP = "keep"
     GIVE_BACK = "give back"
+    NARROW = "narrow"
+    DELEGATE = "delegate"
+    CANNOT_SAY = "cannot say"
+    UNDO = "undo"  # of what was given back
+    CONFIRM = "confirm"  # of what somebody else has answered
+    OVERRIDE = "override"
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,6 +461,7 @@ class Decision:
     reason: str
     at: Time
     evidence: str = ""  # JSON of what was shown
+    told: str = ""  # JSON: item, opened, took, group, suggestion, scope before and after
 
 
 @dataclass(frozen=True, slots=True)

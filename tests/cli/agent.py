@@ -111,6 +111,62 @@ def review_item(**changes: Any) -> dict[str, Any]:
         "used": ["public.orders:read"],
         "granted": "public.customers:read public.orders:read",
         "last_use": at(-4),
+        "handed": False,
+        "tier": "medium",
+        "subject": ADA,
+        "not_before": at(-10),
+        "group": "used, low risk",
+        "seconds": 4,
+        "alone": False,
+        "held": 0,
+        "masked_by": {"email": 12},
+        "unread": 0,
+        "unseen": 0,
+        "idle": ["public.customers:read"],
+        "columns": ["id", "status"],
+        "hours": [9, 10, 11, 14],
+        "telling": {"session": "s-1c9fz4m2qk", "seq": 7},
+        "open": ["s-1c9fz4m2qk"],
+        "use": "seen",
+        "days": [0] * 80 + [3, 0, 0, 9, 0, 0, 0, 0, 1, 4],
+        "history": {"statements": 17, "rows": 230},
+        "window": {"since": at(-10), "until": at(0), "covers_until": at(0), "known": False},
+        "peers": {"people": 7, "having": 2},
+        "narrower": {
+            "scope": "public.orders:read",
+            "passed": 16,
+            "of": 16,
+            "exact": True,
+            "outside": [],
+        },
+        "review": None,
+        "state": "pending",
+        "answered": None,
+        "asked": None,
+        "suggestion": "narrow to public.orders:read: 16 of 16 statements would still pass",
+    } | changes
+
+
+def answered(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": "rev-5m2nq8zt4w",
+        "grant": "grt-7h2vd9xk4p",
+        "target": "prod-db",
+        "subject": ADA,
+        "reviewer": ADA,
+        "state": "verified",
+        "answer": "give back",
+        "made": at(-2),
+        "after": None,
+        "undo_until": None,
+        "proof": {
+            "at": at(0),
+            "refused": True,
+            "said": '"grt-7h2vd9xk4p" opens nothing on "prod-db" any more',
+            "checks": [],
+            "also": [],
+        },
+        "ended": at(0),
     } | changes
 
 
@@ -136,6 +192,8 @@ class FakeAgent:
     requests: dict[str, dict[str, Any]] = field(default_factory=dict)
     grants: dict[str, dict[str, Any]] = field(default_factory=dict)
     reviews: list[dict[str, Any]] = field(default_factory=list)
+    answered: list[dict[str, Any]] = field(default_factory=list)
+    most: int | None = None  # answers before a run is stopped
     sessions: list[dict[str, Any]] = field(default_factory=list)
     endpoints: set[str] = field(default_factory=set)
     granted: bool = True  # whether Ada has a grant for every target
@@ -236,9 +294,22 @@ class FakeAgent:
 
     def _reviews(self, seen: Seen, rest: list[str]) -> Any:
         if seen.method == "GET":
-            return self.reviews
-        closed = ["s-1c9fz4m2qk"] if seen.body["answer"] == "give back" else []
-        return {"decision": {"id": "dec-1", **seen.body, "at": at(0)}, "closed": closed}
+            return self.reviews if rest == ["mine"] else self.answered
+        if rest == ["replay"]:
+            return {**seen.body, "passed": 14, "of": 16, "exact": True, "outside": ["a.b:update"]}
+        if rest:
+            return {"decision": {"grant": "grt-7h2vd9xk4p", **seen.body}, "review": answered()}
+        given = [one for one in self.asked("POST", "/v1/reviews") if not one.body.get("sure")]
+        if self.most is not None and len(given) > self.most and not seen.body.get("sure"):
+            raise No(409, "too_many", "that would end 4 of your 5 grants at once")
+        back = seen.body["answer"] == "give back"
+        return {
+            "decision": {"id": "dec-1", **seen.body, "at": at(0)},
+            "review": answered(undo_until=at(10)) if back else answered(),
+            "closed": ["s-1c9fz4m2qk"] if back else [],
+            "suggestion": None,
+            "narrowed": None,
+        }
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):

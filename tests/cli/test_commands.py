@@ -217,10 +217,24 @@ def test_requests_fit_80_columns_and_keep_the_whole_reason(agent: FakeAgent, hoo
 def test_the_choice_of_requests_is_the_agents(agent: FakeAgent, hoop: Hoop) -> None:
     hoop("requests", "--mine", "--state", "pending")
     hoop("requests", "--to-decide")
-    assert [one.query for one in agent.seen] == [
+    assert [one.query for one in agent.asked("GET", "/v1/requests")] == [
         {"mine": "1", "state": "pending"},
         {"to_decide": "1"},
     ]
+
+
+@pytest.mark.parametrize("output", [(), ("-o", "json")])
+def test_what_waits_for_a_vote_tells_of_broken_glasses_too(
+    agent: FakeAgent, hoop: Hoop, output: tuple[str, ...]
+) -> None:
+    items = [{"due": at(90), "yours_to_say": True}, {"due": at(1), "yours_to_say": False}]
+    agent.broken["/v1/break-glass"] = (200, "application/json", json.dumps(items).encode())
+    done = hoop("requests", "--to-decide", *output)
+    assert done.returncode == 0
+    assert "broken once" in done.stderr
+    assert "hoop review break-glass" in done.stderr
+    assert "broken" not in done.stdout
+    assert "break-glass" not in hoop("requests", "--mine").stderr
 
 
 def test_one_request_is_shown_with_its_votes(agent: FakeAgent, hoop: Hoop) -> None:
@@ -326,6 +340,20 @@ def test_a_grant_is_listed_with_its_end(agent: FakeAgent, hoop: Hoop) -> None:
     done = hoop("grants")
     assert "in 42 min" in done.stdout
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
+
+
+def test_a_suspended_grant_says_by_whom_why_and_what_takes_it_up_again(
+    agent: FakeAgent, hoop: Hoop
+) -> None:
+    how = {"by": "bob@corp.example", "why": "is this load yours?", "at": at(-5)}
+    held = grant(state="suspended", suspended=how)
+    agent.grants = {held["id"]: held, "grt-other2345": grant(id="grt-other2345")}
+    done = hoop("grants")
+    assert "suspended" in done.stdout
+    assert "was suspended by bob@corp.example" in done.stderr
+    assert "is this load yours?" in done.stderr
+    assert "hoop resume grt-7h2vd9xk4p" in done.stderr
+    assert json.loads(hoop("grants", "-o", "json").stdout)[0]["suspended"] == how
 
 
 def test_giving_back_tells_which_sessions_ended(agent: FakeAgent, hoop: Hoop) -> None:

@@ -31,7 +31,8 @@ def test_names_of_commands_are_offered_with_what_they_do(hoop: Hoop) -> None:
 def test_options_of_a_command_are_offered(hoop: Hoop) -> None:
     assert offers(hoop, "request", "prod-db", "--t") == ["--task", "--ticket", "--timeout"]
     assert offers(hoop, "review", "mine", "--k") == ["--keep"]
-    assert offers(hoop, "review", "") == ["mine", "break-glass"]
+    below = ["mine", "confirm", "done", "undo", "break-glass"]
+    assert offers(hoop, "review", "") == below
 
 
 def test_values_of_an_option_are_offered_where_they_are_known(hoop: Hoop) -> None:

@@ -184,6 +184,25 @@ def test_signing_in_again_ends_the_earlier_sign_in(desk: Desk, provider: DemoPro
     assert sorted(bool(until) for until in desk.ask(live)) == [False, True]
 
 
+def test_who_was_signed_out_by_the_agent_signs_in_again_without_force(
+    desk: Desk, provider: DemoProvider
+) -> None:
+    """A leaver who is back: what this machine keeps still looks good, and the agent ended it."""
+    desk.login(at_the_page(provider, "ana"))
+    status, said = desk.login(at_the_page(provider, "ana"))
+    assert "You are signed in as" in str(said)
+
+    async def sign_out(gate: Gate) -> None:
+        for person in await gate.store.principals_in(["engineering"]):
+            await gate.store.revoke_tokens_of(person.id)
+
+    desk.ask(sign_out)
+    status, said = desk.login(at_the_page(provider, "ana"))
+    assert status == 0
+    assert "You are signed in as" not in str(said)
+    assert desk.hoop("status", "-o", "names").stdout == "ana@shop.example\n"
+
+
 # --- renewal --------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from hoopcore.recording import Chain, End, Event, Finished, Head, Header, Said, 
 from hoopcore.recording.frames import Packer, Seal, write_seal
 from tests.cli.agent import ADA, FakeAgent, at
 from tests.cli.conftest import Hoop, Terminal, ended
+from tests.cli.recorded import file_of
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 PUBLIC = KEY.public_key().public_bytes_raw()
@@ -344,3 +347,24 @@ def test_kill_sends_the_reason_and_shows_how_it_ended(served: FakeAgent, hoop: H
         "reason": "it holds a lock"
     }
     assert hoop("kill", SESSION).returncode == 2
+
+
+def test_printing_a_recording_takes_no_more_memory_the_longer_it_is(tmp_path: Path) -> None:
+    """The lines of the longer one are three times as many."""
+    used = []
+    for count in (15_000, 45_000):
+        path = tmp_path / f"{count}.jsonl.zst"
+        path.write_bytes(file_of([Said(seq=seq, text=f"select {seq}") for seq in range(count)]))
+        code = (
+            "import sys, hoopcli.__main__ as m\n"
+            f"sys.argv = ['hoop', 'replay', {str(path)!r}, '-o', 'json']\n"
+            "try: m.main()\n"
+            "finally: print(open('/proc/self/status').read().partition('VmHWM:')[2],"
+            " file=sys.stderr)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert len(json.loads(done.stdout)) > count, done.stderr
+        used.append(int(done.stderr.rpartition(" kB\nVmRSS")[0].split()[-1]))
+    assert used[1] - used[0] < 12 << 10  # KiB; the events of one are 30 MiB more than of the other

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from sqlalchemy.engine import make_url
 
+from hoopagent.store.database import Database, postgres_engine, sqlite_engine
 from hoopagent.store.sql import SqlStore, open_store
 from hoopcli.demo.postgres import Postgres
 from hoopcore.model import Time
@@ -36,6 +38,13 @@ async def opened(url: str, now: Time = START) -> SqlStore:
     store = await open_store(url, now)
     assert isinstance(store, SqlStore)
     return store
+
+
+def joined(url: str) -> SqlStore:
+    """A store that somebody else has opened before: nothing is made or brought up to date."""
+    if url.startswith("sqlite"):
+        return SqlStore(Database(sqlite_engine(Path(make_url(url).database or ""))))
+    return SqlStore(Database(postgres_engine(url)))
 
 
 @pytest.fixture

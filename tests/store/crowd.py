@@ -1,20 +1,23 @@
-"""A process in which several people decide on the same requests at once, as fast as they can.
+"""Processes in which many people decide on the same requests at once, as fast as they can.
 
-``python -m tests.store.crowd URL NUMBER EACH REQUEST…`` says ``ready``, waits for a line, and then
-prints what each of its people was answered: a list for each request.
+``python -m tests.store.crowd URL PROCESSES EACH REQUEST…`` prints what each of its people was
+answered: a list by process, request and person.  The processes are forks of this one, which has
+imported everything; each opens a store of its own, says so, and goes on when all of them are there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import sys
+import traceback
 
 from hoopagent.errors import Refused
 from hoopagent.store import StoreAway
 from hoopcore.model import Answer
-from tests.store.conftest import opened
+from tests.store.conftest import joined
 from tests.store.world import World, principal
 
 ACTS = ("approve", "deny", "cancel", "approve", "approve")
@@ -36,21 +39,64 @@ async def outcome(world: World, person: int, request: str) -> list[str]:
     return [act, str(shown["state"])]
 
 
-async def main(url: str, number: int, each: int, requests: list[str]) -> None:
-    store = await opened(url)
+async def decide(
+    url: str, number: int, each: int, requests: list[str], ready: int, go: int
+) -> list[list[list[str]]]:
+    """By request and person; ``ready`` and ``go`` are pipes."""
+    store = joined(url)
     world = World(store, dice=random.Random(f"crowd {number}"))
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    await asyncio.to_thread(sys.stdin.readline)
+    os.write(ready, b".")
+    await asyncio.to_thread(os.read, go, 1)  # ends when all are there: the other end is closed
     people = range(number * each, (number + 1) * each)
     told = [
         await asyncio.gather(*(outcome(world, person, request) for person in people))
         for request in requests
     ]
     await store.close()
-    sys.stdout.write(json.dumps(told))
+    return told
+
+
+def main(url: str, processes: int, each: int, requests: list[str]) -> None:
+    ready, go = os.pipe(), os.pipe()
+    answers = [os.pipe() for _ in range(processes)]
+    children = []
+    for number, (_, answer) in enumerate(answers):
+        child = os.fork()
+        if child == 0:
+            os.close(go[1])
+            status = 1
+            try:
+                told = asyncio.run(decide(url, number, each, requests, ready[1], go[0]))
+                with os.fdopen(answer, "w") as out:
+                    json.dump(told, out)
+                status = 0
+            except Exception:  # noqa: BLE001 - a fork must not go on as its parent would
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        children.append(child)
+        os.close(answer)
+    os.close(ready[1])
+    _wait_for_all(ready[0], processes)
+    os.close(go[1])
+    found = []
+    for readable, _ in answers:
+        with os.fdopen(readable) as text:
+            found.append(json.load(text))
+    for child in children:
+        os.waitpid(child, 0)
+    sys.stdout.write(json.dumps(found))
+
+
+def _wait_for_all(ready: int, processes: int) -> None:
+    there = 0
+    while there < processes:
+        said = os.read(ready, processes)
+        if not said:
+            sys.exit("a process ended before it had begun")
+        there += len(said)
 
 
 if __name__ == "__main__":
-    url, number, each, *requests = sys.argv[1:]
-    asyncio.run(main(url, int(number), int(each), requests))
+    url, processes, each, *requests = sys.argv[1:]
+    main(url, int(processes), int(each), requests)

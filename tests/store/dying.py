@@ -1,12 +1,13 @@
 """A request's whole life, led again and again by processes that are killed in one of its writes.
 
-``python -m tests.store.dying FOLDER 1`` leads it once whole, and then once for each step, killing
-(SIGKILL) just before that step.  A step is one statement that writes, or a COMMIT.  The same life
-gives the same rows, so what a killed one leaves is what stood on one side of that write.
+``python -m tests.store.dying URL FOLDER 1`` leads it once whole, and then once for each step,
+killing (SIGKILL) just before that step.  A step is one statement that writes, or a COMMIT.  The
+same life gives the same rows, so what a killed one leaves is what stood on one side of that write.
 
 Each life is a fork of this process, which has imported everything: there are about a hundred, or
-with N in place of 1 one in N of them.
-Order of the file: steps, the life, what it leaves, all of them.
+with N in place of 1 one in N of them.  Each has a store of its own: a copy of one file, or of one
+database.
+Order of the file: steps, the life, what it leaves, stores of one's own, all of them.
 """
 
 from __future__ import annotations
@@ -19,16 +20,19 @@ import random
 import shutil
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from sqlalchemy import event, text
+from sqlalchemy.engine import make_url
 
 from hoopagent.store.database import Database
 from hoopagent.store.sql import SqlStore
 from hoopcore.access import Wish
 from hoopcore.model import SECOND, Answer, Priority, Scope
-from tests.store.conftest import opened
+from tests.store.conftest import joined, opened
 from tests.store.world import HOUR, START, World
 
 _WRITES = ("INSERT", "UPDATE", "DELETE")
@@ -126,20 +130,58 @@ def faults(found: dict[str, list[list[Any]]]) -> list[str]:
     return wrong
 
 
-# --- all of them ------------------------------------------------------------------------------
+# --- stores of one's own ----------------------------------------------------------------------
 
 
-async def prepare(path: Path) -> None:
-    store = await opened(f"sqlite:///{path}")
+@dataclass(slots=True)
+class Stores:
+    """``url`` is of the store that all are copied from."""
+
+    url: str
+    folder: Path
+
+    def copy(self, name: str) -> str:
+        """The URL of a copy; a database of that name, or a file."""
+        if self.url.startswith("sqlite"):
+            path = self.folder / f"{name}.sqlite"
+            shutil.copyfile(make_url(self.url).database or "", path)
+            path.chmod(0o600)
+            return f"sqlite:///{path}"
+        url = make_url(self.url)
+        name = f"{url.database}_{name}"
+        self._admin(f'CREATE DATABASE "{name}" TEMPLATE "{url.database}"')
+        return url.set(database=name).render_as_string(hide_password=False)
+
+    def remove(self, url: str) -> None:
+        if not url.startswith("sqlite"):
+            self._admin(f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
+
+    def _admin(self, statement: str) -> None:
+        async def run() -> None:
+            url = make_url(self.url).set(database="postgres")
+            owner = await asyncpg.connect(url.render_as_string(hide_password=False))
+            try:
+                await owner.execute(statement)
+            finally:
+                await owner.close()
+
+        asyncio.run(run())
+
+
+async def prepare(url: str) -> None:
+    store = await opened(url)
     world = World(store, dice=random.Random(7))
     for person in world.people:
         await world.sign_in(person)
     await store.close()
 
 
-async def lead(path: Path, last: int | None) -> tuple[int, list[str], list[int]]:
+# --- all of them ------------------------------------------------------------------------------
+
+
+async def lead(url: str, last: int | None) -> tuple[int, list[str], list[int]]:
     """The life; how many steps it took, and what stood behind which of them."""
-    store = await opened(f"sqlite:///{path}")
+    store = joined(url)
     steps = Steps(store, last)
     sides, ends = [digest(await rows(store))], [0]
     once = Database._once
@@ -160,41 +202,41 @@ async def lead(path: Path, last: int | None) -> tuple[int, list[str], list[int]]
     return steps.count, sides, ends
 
 
-async def left(path: Path) -> tuple[str, list[str]]:
-    store = await opened(f"sqlite:///{path}")
+async def left(url: str) -> tuple[str, list[str]]:
+    """What a store finds there that knows nothing of the dead one."""
+    store = joined(url)
     found = await rows(store)
     await store.close()
     return digest(found), faults(found)
 
 
-def killed(template: Path, path: Path, step: int) -> bool:
+def killed(url: str, step: int) -> bool:
     """Leads the life in a fork up to a step; whether it died there."""
-    shutil.copyfile(template, path)
-    path.chmod(0o600)
     child = os.fork()
     if child == 0:
         try:
-            asyncio.run(lead(path, step))
+            asyncio.run(lead(url, step))
         finally:
             os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
-def main(folder: Path, stride: int) -> None:
-    template = folder / "template.sqlite"
-    asyncio.run(prepare(template))
-    whole = folder / "whole.sqlite"
-    shutil.copyfile(template, whole)
+def main(url: str, folder: Path, stride: int) -> None:
+    stores = Stores(url, folder)
+    asyncio.run(prepare(url))
+    whole = stores.copy("whole")
     count, sides, ends = asyncio.run(lead(whole, None))
     told = []
     for step in range(1, count + 1, stride):
-        path = folder / f"{step}.sqlite"
-        died = killed(template, path, step)
-        now, wrong = asyncio.run(left(path))
+        copy = stores.copy(str(step))
+        died = killed(copy, step)
+        now, wrong = asyncio.run(left(copy))
+        stores.remove(copy)
         before = max(number for number, end in enumerate(ends) if end < step)
         told.append({"step": step, "died": died, "wrong": wrong, "at": sides[before] == now})
+    stores.remove(whole)
     sys.stdout.write(json.dumps(told))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

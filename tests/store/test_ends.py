@@ -8,6 +8,7 @@ import pytest
 
 from hoopagent.ends import Ends
 from hoopagent.errors import Refused
+from hoopcore.access import Wish
 from hoopcore.model import SECOND, GrantState, Kind, Principal, RequestState
 from tests.store.world import HOUR, World
 
@@ -61,11 +62,84 @@ async def test_nobody_suspends_or_resumes_their_own(world: World) -> None:
     for act in (ends(world).resume(world.ana, grant), ends(world).suspend(world.ana, grant, "x")):
         with pytest.raises(Refused, match="your own grant"):
             await act
+    assert (await world.audited())[0].action == "grant.suspended.refused"
     with pytest.raises(Refused, match="no grant"):
         await ends(world).resume(world.sue, grant)
     with pytest.raises(Refused, match="needs a reason"):
         await ends(world).suspend(world.ben, grant, " ")
-    assert (await world.audited())[0].action == "grant.suspended.refused"
+
+
+async def test_what_is_suspended_is_not_had_again_without_somebodys_word(world: World) -> None:
+    grant = await world.granted(world.ana, "dev-db")
+    await ends(world).suspend(world.ada, grant, "is this load yours?")
+    longer = Wish("", "it takes longer", 60, extends=grant)
+    for again in (world.ask(world.ana, "dev-db"), world.requests.ask(world.ana, longer)):
+        with pytest.raises(Refused, match="is suspended") as refused:
+            await again
+        assert f"hoop resume {grant}" in refused.value.hint
+        assert (await world.audited())[0].action == "request.made.refused"
+    assert await world.access(world.ana, "dev-db") is None
+    await world.granted(world.ana)  # elsewhere, and by a vote, as ever
+    await ends(world).resume(world.ada, grant)
+    await world.requests.ask(world.ana, longer)
+
+
+async def test_what_its_holder_gives_back_keeps_nothing_from_them(world: World) -> None:
+    grant = await world.granted(world.ana, "dev-db")
+    old, new = GrantState.ACTIVE, GrantState.SUSPENDED  # as a review does it: decision 0039
+    event = world.means.event(world.time, world.ana.id, "grant.suspended", grant, reason="done")
+    assert await world.store.move_grant(grant, old, new, event)
+    await world.granted(world.ana, "dev-db")
+    live = await world.grants.listed(world.ana, live=True)
+    assert grant not in [one["id"] for one in live]
+
+
+async def test_a_suspended_grant_is_listed_with_who_did_it_and_why(world: World) -> None:
+    grant = await world.granted(world.ana)
+    for reason in ("look", "is this load yours?"):
+        await ends(world).suspend(world.ben, grant, reason)
+        await ends(world).resume(world.ben, grant)
+    await ends(world).suspend(world.ada, grant, "it goes on")
+    (shown,) = await world.grants.listed(world.ana, live=True)
+    assert (shown["state"], shown["suspended"]["by"]) == ("suspended", "ada@test")
+    assert shown["suspended"]["why"] == "it goes on"
+    world.wait(2 * HOUR)
+    assert await world.grants.listed(world.ana, live=True) == []
+
+
+async def test_a_try_at_what_one_may_not_see_is_on_the_record(world: World) -> None:
+    grant = await world.granted(world.ana)
+    asked = await world.ask(world.ana)
+    tries = {
+        "vote.cast": world.approve(world.sue, asked["id"]),
+        "request.cancelled": world.requests.cancel(world.sue, asked["id"]),
+        "grant.revoked": world.grants.revoke(world.sue, grant, "no"),
+        "grant.relinquished": world.grants.relinquish(world.sue, grant),
+        "grant.suspended": ends(world).suspend(world.sue, grant, "no"),
+        "request.made": world.requests.ask(world.sue, Wish("", "longer", 60, extends=grant)),
+    }
+    for action, one in tries.items():
+        with pytest.raises(Refused) as refused:
+            await one
+        assert refused.value.status == 404  # it says nothing of what there is
+        last = (await world.audited())[0]
+        assert (last.action, last.actor) == (f"{action}.refused", world.sue.id)
+    before = len(await world.audited())
+    with pytest.raises(Refused):
+        await world.grants.revoke(world.sue, "grt-nothing", "no")
+    assert len(await world.audited()) == before
+
+
+async def test_who_leaves_while_they_ask_gets_nothing(world: World) -> None:
+    """A wish that was on its way when its asker left is not there when they come back."""
+    await ends(world).leave("operator", world.ana.email, "left", "operator")
+    for target in ("prod-db", "dev-db"):
+        with pytest.raises(Refused, match="you have left"):
+            await world.ask(world.ana, target)
+    assert await world.store.requests() == []
+    assert (await world.audited())[0].action == "request.made.refused"
+    await ends(world).come_back("operator", world.ana.email, "is back", "operator")
+    await world.granted(world.ana)
 
 
 async def test_suspending_and_resuming_twice_changes_nothing(world: World) -> None:

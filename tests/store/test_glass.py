@@ -11,13 +11,13 @@ from sqlalchemy import text
 
 from hoopagent.errors import Refused
 from hoopagent.glass import Glass, remind
-from hoopagent.recordings import Usage
 from hoopagent.reviews import Reviews
 from hoopagent.store import StoreAway
 from hoopagent.store.sql import SqlStore
 from hoopcore.access import Wish
 from hoopcore.access.glass import ItemState
 from hoopcore.model import SECOND, Kind, Principal, Scope, Session, Time
+from hoopcore.usage import Use
 from tests.store.conftest import opened
 from tests.store.world import HOUR, World, offer
 
@@ -32,7 +32,7 @@ class Nothing:
     last: Time | None = None
 
 
-def nothing(_: Session) -> Usage:
+def nothing(_: Session) -> Use:
     return Nothing()  # type: ignore[return-value] # its members, and no more
 
 

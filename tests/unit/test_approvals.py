@@ -330,6 +330,28 @@ def test_an_overnight_window_holds_after_midnight_and_in_both_hours_of_a_changed
     assert at("2028-03-01T03:00:00+01:00")
 
 
+def test_a_night_goes_on_through_the_hour_that_comes_twice_and_the_one_that_never_comes() -> None:
+    night = offer(auto=(Auto("night", hours=(Window.parse("sat 22:00-06:00 Europe/Berlin"),)),))
+
+    def granted_at(text: str) -> bool:
+        from datetime import datetime
+
+        moment = int(datetime.fromisoformat(text).timestamp()) * SECOND
+        return state(asked(night, now=moment)) is RequestState.APPROVED
+
+    def hours(first: str, steps: int) -> list[bool]:
+        from datetime import datetime, timedelta
+
+        begins = datetime.fromisoformat(first)
+        return [granted_at((begins + timedelta(minutes=30 * n)).isoformat()) for n in range(steps)]
+
+    # Of Saturday's window: nine hours when the clocks go back, seven when they go forward.
+    assert hours("2027-10-30T21:30:00+02:00", 20) == [False, *[True] * 18, False]
+    assert hours("2027-03-27T21:30:00+01:00", 16) == [False, *[True] * 14, False]
+    assert granted_at("2027-10-31T02:30:00+02:00")
+    assert granted_at("2027-10-31T02:30:00+01:00")  # the same on the wall, an hour later
+
+
 def test_what_smaller_wish_would_be_granted_is_told() -> None:
     wish = Wish("prod-db", "order 4711 is stuck", 3 * HOUR, ticket="OPS-1")
     chosen = choose(wish, ANA, TARGET, [offer(auto=(READING,))], PEOPLE, now=NOW)

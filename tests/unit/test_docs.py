@@ -109,6 +109,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "[agent]": configuration.Agent,
     "[[agent.audit]]": configuration.AuditSink,
     "[[agent.notify]]": configuration.Notify,
+    "[agent.archive]": configuration.ArchiveSection,
     "[identity]": configuration.Identity,
     "[[identity.workloads]]": configuration.Workload,
     "[targets.NAME]": configuration.TargetSection,

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from hoopcli.player import reel as reels
 from hoopcli.player.checking import Checking
 from hoopcli.player.pace import Pace
-from hoopcli.player.reel import Reel
-from hoopcli.player.rows import cells, count, details, fitted, kinds, took
+from hoopcli.player.reel import Reel, Row
+from hoopcli.player.rows import cells, count, details, fitted, gist, kinds, took
 from hoopcli.player.rows import clock as short_clock
 from hoopcli.player.seeking import Search, following
 from hoopcli.player.tape import Fetching, Tape
 from hoopcli.view import cells as columns
-from hoopcore.recording import End, Event, Finished, Notice, Other, Said, State
+from hoopcore.recording import End, Event, Finished, Notice, Other, Rows, Said, State
 from tests.cli.recorded import PUBLIC, SESSION, file_of, lines, many, packed, told
 
 MANY = 12_000  # three frames
@@ -362,3 +362,12 @@ def test_a_row_fills_its_width_whatever_it_says(text: str, width: int) -> None:
     told_cells = cells(reel[0], "")
     assert columns(fitted(told_cells, width)) == width
     assert "\x1b" not in fitted(told_cells, width)
+
+
+def test_rows_that_were_kept_are_a_row_of_their_own_with_all_of_them_beside() -> None:
+    event = Rows(seq=3, first=21, rows=[["1", None], ["\x1b[2J", "b"]])
+    shown = Row(9, event)
+    assert cells(shown, "").gist == "→ 3: rows 21 to 22"
+    told = [part.text for part in details(shown, "")]
+    assert "1 │ NULL" in told
+    assert gist(Rows(seq=3, withheld=7), "") == "→ 3: 7 rows, not kept"

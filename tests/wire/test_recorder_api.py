@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from hoopagent.api import sessions
+from hoopagent.api import keeping, sessions
 from hoopagent.api.context import Agent, install
 from hoopagent.errors import Refused
 from hoopagent.recorder import Recorder
@@ -129,6 +129,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     app = FastAPI()
     install(app, agent)
     app.include_router(sessions.router(agent))
+    app.include_router(keeping.router(agent))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://agent") as client:
         api = Api(agent, doors, keys, client)
@@ -220,3 +221,20 @@ async def test_a_session_that_has_ended_is_not_killed_again(api: Api) -> None:
     answer = await api.kill(ANA, "s-000000000b", "why")
     assert (answer.status_code, answer.json()["error"]) == (409, "ended")
     assert api.doors.killed == []
+
+
+async def test_a_recording_whose_time_was_up_is_said_to_be_deleted_and_cannot_be_held(
+    api: Api,
+) -> None:
+    event = AuditEvent(START, "system", "recording.deleted", "s-000000000b")
+    assert await api.agent.store.begin_deletion("s-000000000b", event)
+    answer = await api.get(ANA, "/s-000000000b/recording")
+    assert (answer.status_code, answer.json()["error"]) == (410, "deleted")
+    assert (await api.get(ANA, "/s-000000000b")).json()["kept"] == "deleting"
+    for who, status in ((ADA, 410), (ANA, 403), (SUE, 403)):
+        headers = {"Authorization": f"Bearer {who.subject}"}
+        held = await api.client.post(
+            "/v1/sessions/s-000000000b/hold", json={"reason": "case 7"}, headers=headers
+        )
+        assert held.status_code == status
+    assert (ANA.id, "recording.held.refused", "s-000000000b") in await api.trail()

@@ -85,7 +85,7 @@ def router(agent: Agent) -> APIRouter:
             ("audit", _audit(agent)),
         )
         found = await asyncio.gather(*(_within(name, look) for name, look in looks))
-        told = await _told(agent)
+        told = [*_archive(agent), *await _told(agent)]
         return [one.view(whole=agent.administers(who)) for one in (*found, *told)]
 
     return routes
@@ -167,6 +167,25 @@ async def _audit(agent: Agent) -> Found:
         said = "it was changed behind the agent's back"
         return Found("audit", "fail", said, "hoop audit verify", why)
     return Found("audit", "ok", "it goes on from what was signed last")
+
+
+def _archive(agent: Agent) -> list[Found]:
+    """Whether recordings get into the archive; nothing where there is none."""
+    keeping = agent.parts.get("keeping")
+    if keeping is None or (keeping.depot is None and not keeping.trouble.why):
+        return []
+    trouble = keeping.trouble
+    mend = "Look at [agent.archive] and the agent's log."
+    if trouble.why:
+        since = rfc3339(trouble.since // SECOND * SECOND)
+        said = f"no recording gets there since {since}; they stay on the agent's disk"
+        return [Found("archive", "warn", said, mend, trouble.why)]
+    if trouble.stuck:
+        count = len(trouble.stuck)
+        said = f"{count} recording{'s do' if count > 1 else ' does'} not get there, all others do"
+        one = next(iter(trouble.stuck))
+        return [Found("archive", "fail", said, mend, f"{one}: {trouble.stuck[one]}")]
+    return [Found("archive", "ok", "recordings get there")]
 
 
 async def _told(agent: Agent) -> list[Found]:

@@ -20,6 +20,7 @@ from hoopagent.means import target_of
 from hoopagent.store import AuditQuery
 from hoopcore.access import access
 from hoopcore.model import GrantState, Principal, Time, rfc3339
+from hoopcore.review import ItemState as ReviewState
 
 # Seconds an endpoint outlives its last connection or its last sign of life.
 _LINGER = {"unix": 60, "tcp": 90}
@@ -113,6 +114,8 @@ async def _none(agent: Agent, who: Principal, target: str, now: Time) -> Refused
         if grant.state is GrantState.SUSPENDED and grant.ends > now:
             query = AuditQuery(about=[grant.id], action="grant.suspended", newest=True)
             told = await agent.store.audit_rows(query, 1)
+            if told and told[0].event.actor == who.id:
+                continue  # their own giving back, which may be undone for some minutes
             why = told[0].event.detail.get("reason", "") if told else ""
             words = f'your grant for "{target}" is suspended: {why}'
             hint = f"Whoever suspended it takes it up again:  hoop resume {grant.id}"
@@ -122,6 +125,14 @@ async def _none(agent: Agent, who: Principal, target: str, now: Time) -> Refused
     if begins:
         words = f'your access to "{target}" begins at {rfc3339(min(begins))}'
         return Refused(403, "not_begun", words, "hoop grants")
+    given_back = await agent.store.grant_reviews(
+        reviewer=who.id, states=[ReviewState.REMEDIATING], limit=20
+    )
+    for item in given_back:
+        if item.target == target and item.until is not None and item.until > now:
+            words = f'you have given your grant for "{target}" back'
+            hint = f"Take it again:  hoop review undo {item.id}   or ask:  hoop request {target}"
+            return Refused(403, "no_grant", words, hint)
     words = f'you have no grant for "{target}"'
     hint = f'Ask for it:  hoop request {target} --reason "..." --for 1h'
     return Refused(403, "no_grant", words, hint)

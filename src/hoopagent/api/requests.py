@@ -14,6 +14,7 @@ from hoopagent.asking import Asking
 from hoopagent.errors import Refused
 from hoopagent.following import follow
 from hoopagent.means import Means, View
+from hoopagent.narrowest import narrowest
 from hoopagent.requests import Requests
 from hoopcore.access import Wish
 from hoopcore.model import SECOND, Answer, Priority, RequestState, Scope, Time
@@ -96,6 +97,12 @@ def router(agent: Agent) -> APIRouter:
     @routes.post("/outlook")
     async def outlook(who: Who, wish: Outlook) -> View:
         return await Asking(requests.means).outlook(who, wish_of(wish))
+
+    @routes.get("/narrowest")
+    async def narrow(who: Who, target: str) -> View:
+        """What the last statement that was refused there wants of a scope; null: nothing."""
+        scope = await narrowest(requests.means, agent.recordings, who, target)
+        return {"target": target, "scope": None if scope is None else str(scope)}
 
     @routes.get("/{id}")
     async def one(who: Who, id: Id) -> View:

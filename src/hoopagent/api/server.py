@@ -159,6 +159,8 @@ def application(agent: Agent) -> FastAPI:
         endpoints,
         ends,
         grants,
+        insights,
+        keeping,
         masks,
         requests,
         reviews,
@@ -181,12 +183,13 @@ def application(agent: Agent) -> FastAPI:
         grants,
         sessions,
         reviews,
+        insights,
         who_can,
         masks,
     )
     for noun in nouns:
         app.include_router(noun.router(agent))
-    for noun in (audit, ends):
+    for noun in (audit, ends, keeping):
         app.include_router(noun.router(agent))
     return app
 

@@ -21,12 +21,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from hoopagent import archive, readers, recordings
 from hoopagent.api.context import Agent, Who
 from hoopagent.api.requests import Id, means_of
+from hoopagent.depot import DepotAway
 from hoopagent.errors import Refused
+from hoopagent.keeping import Coming, Gone, Keeping
 from hoopagent.means import Means, View, person, time_or_none
 from hoopagent.recording_keys import RecordingKeys
 from hoopagent.search import Search, Wish
+from hoopagent.store import Kept
 from hoopcore.access import LONGEST_REASON, fault_in
-from hoopcore.model import SECOND, Principal, Session, Time
+from hoopcore.model import SECOND, Principal, Session, Time, rfc3339
 from hoopcore.recording.facets import conditions
 
 # A running session is counted by reading what it has recorded, some 40 ms for a MiB; one that has
@@ -171,15 +174,27 @@ class Sessions:
         )
 
     async def _path(self, who: Principal, session: Session, action: str, now: Time) -> Path:
-        """Where its recording is; refused where it is not here."""
-        path = await asyncio.to_thread(
-            recordings.find, self.agent.recordings, session.id, session.started
-        )
-        if path is None:
+        """Where its recording is, brought from the archive; refused where nobody has it."""
+        keeping: Keeping | None = self.agent.parts.get("keeping")
+        keeping = keeping or Keeping(self.means, self.agent.recordings, None)
+        try:
+            path = await keeping.here(session)
+        except Gone as gone:
+            at = "" if gone.kept.deleted is None else f", {rfc3339(gone.kept.deleted)}"
+            words = f"the recording of {session.id} was deleted when its time was up{at}"
+            refused = Refused(410, "deleted", words, "hoop audit --action recording.deleted")
+        except Coming:
+            words = f"the recording of {session.id} is on its way from the archive"
+            refused = Refused(503, "coming", words, "ask again in a minute")
+        except DepotAway as problem:
+            words = f"the recording of {session.id} is in the archive, and does not come: {problem}"
+            refused = Refused(503, "archive_away", words, "tell who runs the agent")
+        else:
+            if path is not None:
+                return path
             words = f"the recording of {session.id} is not here"
             refused = Refused(404, "no_recording", words, "tell who runs the agent")
-            raise await self.means.refuse(now, who, action, session.id, refused)
-        return path
+        raise await self.means.refuse(now, who, action, session.id, refused)
 
     async def kill(self, who: Principal, id: str, reason: str) -> View:
         """Ends a running session, with a reason that its principal reads."""
@@ -228,7 +243,8 @@ class Sessions:
     async def _views(self, sessions: Sequence[Session]) -> list[View]:
         known = await self.agent.store.principals(list({one.principal for one in sessions}))
         counted = [one if one.ended else await self._counted(one) for one in sessions]
-        return [_view(one, known) for one in counted]
+        kept = await self.agent.store.kept([one.id for one in sessions])
+        return [_view(one, known) | _kept(kept.get(one.id)) for one in counted]
 
     async def _counted(self, session: Session) -> Session:
         """A running session with what it came to so far."""
@@ -263,6 +279,14 @@ def _view(session: Session, known: dict[str, Principal]) -> View:
         "masked": session.masked,
         "head": session.head,
     }
+
+
+def _kept(kept: Kept | None) -> View:
+    """Where the recording is, and why nobody may delete it."""
+    if kept is None:
+        return {"kept": "agent", "held": None}
+    held = {"since": time_or_none(kept.held), "by": kept.held_by, "reason": kept.held_why}
+    return {"kept": kept.state.value or "agent", "held": None if kept.held is None else held}
 
 
 def _time(text: str | None, name: str = "since") -> Time | None:

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeAlias
 
+from hoopcore.access import ENDABLE
 from hoopcore.access.glass import ItemState, ReviewItem
 from hoopcore.audit import Head, Row
 from hoopcore.model import (
@@ -31,10 +33,17 @@ from hoopcore.model import (
 )
 from hoopcore.policy import Amount
 from hoopcore.recording.facets import Condition, Count, Facet
+from hoopcore.review import Item
+from hoopcore.review import ItemState as ReviewState
+from hoopcore.usage import Span, Use
 
 
 class StoreAway(Exception):
     """The store cannot be asked now.  Who needs an answer gets a refusal."""
+
+
+class HasLeft(ValueError):
+    """Whoever asks has left meanwhile, and gets nothing any more."""
 
 
 class StoreUnusable(Exception):
@@ -110,6 +119,83 @@ class Follower(NamedTuple):
     lost: int = 0  # rows that were given up
 
 
+class Counted(NamedTuple):
+    """A session, and what it came to; None: nobody has counted that yet."""
+
+    session: Session
+    use: Use | None
+
+
+class GrantMove(NamedTuple):
+    """What becomes of the grant that a review is about.  ``new`` may be an end."""
+
+    old: GrantState
+    new: GrantState
+    by: str
+    why: str
+    at: Time
+
+    @property
+    def ends(self) -> bool:
+        return self.new not in ENDABLE
+
+
+class RunBound(NamedTuple):
+    """So many grants at the most has somebody given back since then, this one among them."""
+
+    actor: str
+    since: Time
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewChange:
+    """A review of a grant, and all that follows from it: all of it happens, or nothing."""
+
+    item: Item  # as it is then
+    was: ReviewState | None = None  # None: it is new
+    after: str = ""  # the decision that made it what it was
+    decision: Decision | None = None
+    grant: GrantMove | None = None
+    narrowed: Grant | None = None
+    bound: RunBound | None = None
+    audit: tuple[AuditEvent, ...] = ()
+
+
+class KeptState(StrEnum):
+    """Where the recording of a session that has ended is."""
+
+    AGENT = ""  # with the agent that wrote it, and nowhere else
+    ARCHIVED = "archived"
+    DELETING = "deleting"  # its time is up, and that is on the audit
+    DELETED = "deleted"
+
+
+class Part(NamedTuple):
+    """One object of the archive; all parts of a recording, in order, are the recording."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How a recording is kept.  ``held``: since when nobody may delete it."""
+
+    session: str
+    state: KeptState = KeptState.AGENT
+    place: str = ""  # the archive's URL
+    parts: tuple[Part, ...] = ()
+    size: int = 0
+    sha256: str = ""  # of all of it
+    archived: Time | None = None
+    held: Time | None = None
+    held_by: str = ""
+    held_why: str = ""
+    deleted: Time | None = None
+
+
 class Store(Protocol):
     async def close(self) -> None: ...
 
@@ -175,7 +261,7 @@ class Store(Protocol):
     async def add_request(
         self, request: Request, audit: AuditEvent, settle: Settle | None = None
     ) -> Request:
-        """The request as stored: an earlier one where requester and idempotency key agree.
+        """The request as stored: an earlier one where requester and key agree.  HasLeft.
 
         With ``settle``, what follows without any vote happens in the same transaction.
         """
@@ -338,6 +424,91 @@ class Store(Protocol):
         """Requests behind these grants, or holds of that session, on which somebody voted."""
         ...
 
+    # --- usage, coverage, reviews of grants (store/reviewing.py)
+    async def put_use(self, session: Session, use: Use) -> None:
+        """What a session came to, in place of what was there."""
+        ...
+
+    async def uses(
+        self, principal: str, since: Time, target: str | None = None
+    ) -> dict[str, list[Counted]]:
+        """By target, somebody's sessions that were open since then, the first first."""
+        ...
+
+    async def beat(self, targets: Sequence[str], now: Time) -> None:
+        """Notes that the gate is up, and the only way to these targets."""
+        ...
+
+    async def coverage(self, targets: Sequence[str]) -> dict[str, list[Span]]:
+        """When it was."""
+        ...
+
+    async def grant_reviews(
+        self,
+        *,
+        ids: Sequence[str] | None = None,
+        grant: str | None = None,
+        subject: str | None = None,
+        reviewer: str | None = None,
+        states: Sequence[ReviewState] | None = None,
+        due: Time | None = None,
+        over: Time | None = None,
+        limit: int = 500,
+    ) -> list[Item]:
+        """Newest first.  ``due``: those that nobody can undo any more then; ``over``: whose grant
+        has ended by then."""
+        ...
+
+    async def change_review(self, change: ReviewChange) -> bool:
+        """Whether all of it happened; False where somebody else was first, and nothing did."""
+        ...
+
+    async def seal_review(self, grant: str, audit: AuditEvent) -> bool:
+        """Whether what was given back could still be undone, and cannot be any more."""
+        ...
+
+    async def decided_since(self, actor: str, since: Time) -> list[Decision]: ...
+    async def last_answers(self, ids: Sequence[str]) -> dict[str, Decision]:
+        """By grant: the last answer that left it as it is."""
+        ...
+
+    # --- where recordings are kept (store/keeping.py)
+    async def kept(self, ids: Sequence[str]) -> dict[str, Kept]:
+        """By session; one of which nothing is known but that its agent has it is not in it."""
+        ...
+
+    async def archived(self, kept: Kept) -> bool:
+        """False where it is in an archive already, or its time is up."""
+        ...
+
+    async def unarchived(self, limit: int, *, since: Time | None = None) -> list[str]:
+        """Sessions that have ended (since then), in no archive yet, the first first."""
+        ...
+
+    async def hold_recording(
+        self, session: str, by: str, why: str, at: Time, audit: AuditEvent
+    ) -> bool:
+        """Nobody deletes it any more; False where it is held already, or its time is up."""
+        ...
+
+    async def release_recording(self, session: str, audit: AuditEvent) -> bool: ...
+    async def outlived(
+        self, before: Time | None, of: Mapping[str, Time | None], limit: int
+    ) -> list[str]:
+        """Sessions that ended before then (by target, where it has a time of its own) and whose
+        recordings nobody holds and nobody deletes yet; the first first.  None: never.
+        """
+        ...
+
+    async def begin_deletion(self, session: str, audit: AuditEvent) -> bool:
+        """Whether it may be deleted now, by this; False where it is held, or is deleted."""
+        ...
+
+    async def deleting(self, limit: int) -> list[str]: ...
+    async def recording_deleted(self, session: str, at: Time) -> None:
+        """It is gone, and so is what the index knew of it."""
+        ...
+
     # --- looking back
     async def add_decision(self, decision: Decision, audit: AuditEvent) -> None: ...
     async def decisions(self, grant: str) -> list[Decision]: ...
@@ -346,7 +517,10 @@ class Store(Protocol):
     async def break_glass(
         self, request: Request, grant: Grant, item: ReviewItem, events: Sequence[AuditEvent]
     ) -> bool:
-        """Request, grant and review item at once; False where one of theirs was not looked at."""
+        """Request, grant and review item at once; False where one of theirs was not looked at.
+
+        HasLeft.
+        """
         ...
 
     async def review_items(

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hoopagent.store import rows
 from hoopagent.store.audit import log
 from hoopagent.store.database import Database
+from hoopagent.store.life import check_stays
 from hoopagent.store.tables import (
     grants,
     principals,
@@ -40,6 +41,7 @@ class Glass:
         """
 
         async def work(connection: AsyncConnection) -> bool:
+            await check_stays(connection, request.requester)
             pending = await connection.execute(select(_pending_of(request.requester)))
             if pending.scalar_one():
                 return False

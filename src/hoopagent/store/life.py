@@ -14,11 +14,11 @@ from sqlalchemy import and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hoopagent.store import Settle, rows
+from hoopagent.store import HasLeft, Settle, rows
 from hoopagent.store.audit import log
 from hoopagent.store.clocks import ends, live, live_or_later
 from hoopagent.store.database import Database
-from hoopagent.store.tables import decisions, grants, requests, votes
+from hoopagent.store.tables import decisions, grants, principals, requests, votes
 from hoopcore.access import ENDABLE, GRANT_MOVES, REQUEST_MOVES
 from hoopcore.model import (
     AuditEvent,
@@ -41,6 +41,8 @@ class Life:
         self, request: Request, audit: AuditEvent, settle: Settle | None = None
     ) -> Request:
         async def work(connection: AsyncConnection) -> Request:
+            if request.held is None:
+                await check_stays(connection, request.requester)
             await connection.execute(insert(requests).values(**rows.request_values(request)))
             told = await _settle(connection, request.id, settle) if settle is not None else ()
             await log(connection, audit, *told)
@@ -253,6 +255,15 @@ class Life:
 
 
 # --- inside a transaction -------------------------------------------------------------------------
+
+
+async def check_stays(connection: AsyncConnection, principal: str) -> None:
+    """HasLeft where somebody has left; where not, nobody can before this transaction is over."""
+    found = await connection.execute(
+        select(principals.c.left_at).where(principals.c.id == principal).with_for_update(read=True)
+    )
+    if found.scalar_one_or_none() is not None:
+        raise HasLeft(f"{principal} has left")
 
 
 async def _request(connection: AsyncConnection, id: str) -> Request:

@@ -219,6 +219,7 @@ def decision_values(decision: Decision) -> Values:
         "reason": plain(decision.reason),
         "at": decision.at,
         "evidence": plain(decision.evidence),
+        "told": plain(decision.told),
     }
 
 
@@ -231,6 +232,7 @@ def decision(row: RowMapping) -> Decision:
         row["reason"],
         row["at"],
         row["evidence"],
+        row["told"],
     )
 
 

@@ -2,7 +2,8 @@
 
 What it does lies beside it: ``people`` (who), ``life`` (requests to grants),
 ``clocks`` (when they hold), ``waiting`` (held
-statements), ``past`` (sessions, decisions), ``finding`` (what sessions touched), ``audit`` (the
+statements), ``past`` (sessions, decisions), ``finding`` (what sessions touched), ``keeping``
+(where recordings are), ``reviewing`` (usage, reviews), ``audit`` (the
 chain), ``glass`` (break-glass, leavers), ``spending`` (what budgets count), ``standings`` (what
 carries a session).  Here: how a store is found, made and brought up to date.
 
@@ -30,9 +31,11 @@ from hoopagent.store.clocks import Clocks
 from hoopagent.store.database import Database, cause, postgres_engine, sqlite_engine
 from hoopagent.store.finding import Finding
 from hoopagent.store.glass import Glass
+from hoopagent.store.keeping import Keeping
 from hoopagent.store.life import Life
 from hoopagent.store.past import Past
 from hoopagent.store.people import People
+from hoopagent.store.reviewing import Reviewing
 from hoopagent.store.spending import Spending
 from hoopagent.store.standings import Standings
 from hoopagent.store.waiting import Waiting
@@ -44,7 +47,10 @@ APPLICATION = 0x686F6F70
 _MIGRATING = 0x686F6F70_0001
 
 
-class SqlStore(People, Life, Clocks, Standings, Waiting, Past, Finding, Audit, Glass, Spending):
+class SqlStore(
+    People, Life, Clocks, Standings, Waiting, Past, Finding, Keeping, Reviewing, Audit, Glass,
+    Spending,
+):  # fmt: skip
     """Every question of ``Store``, by SQL that both databases understand."""
 
 

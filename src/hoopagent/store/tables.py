@@ -207,6 +207,22 @@ session_indexed = Table(  # sessions whose recordings are in session_facets
     Column("version", Integer, nullable=False),
 )
 
+recordings_kept = Table(  # where they are once their sessions have ended
+    "recordings_kept",
+    metadata,
+    Column("session", Text, ForeignKey("sessions.id"), primary_key=True),
+    Column("state", Text, nullable=False, server_default=text("''"), index=True),
+    Column("place", Text, nullable=False, server_default=text("''")),
+    Column("parts", Text, nullable=False, server_default=text("''")),  # JSON
+    Column("sha256", Text, nullable=False, server_default=text("''")),
+    Column("held_by", Text, nullable=False, server_default=text("''")),
+    Column("held_why", Text, nullable=False, server_default=text("''")),
+    Column("size", BigInteger, nullable=False, server_default=text("0")),
+    Column("archived", BigInteger),
+    Column("held", BigInteger),
+    Column("deleted", BigInteger),
+)
+
 spent = Table(  # what budgets count, in buckets of a few minutes
     "spent",
     metadata,
@@ -216,6 +232,27 @@ spent = Table(  # what budgets count, in buckets of a few minutes
     _number("bytes"),
     _number("sensitive"),
     _number("statements"),
+)
+
+session_usage = Table(  # what sessions came to; filled from their recordings
+    "session_usage",
+    metadata,
+    Column("session", Text, ForeignKey("sessions.id"), primary_key=True),
+    _text("principal"),
+    _text("target"),
+    _number("started"),
+    _number("ended"),
+    Column("version", Integer, nullable=False),
+    _text("use"),  # JSON (hoopcore.usage)
+    Index("ix_session_usage_principal_target_ended", "principal", "target", "ended"),
+)
+
+coverage = Table(  # when the gate was up, and the only way to a target
+    "coverage",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("since", BigInteger, primary_key=True, autoincrement=False),
+    _number("until"),
 )
 
 decisions = Table(
@@ -228,6 +265,38 @@ decisions = Table(
     _text("reason"),
     _number("at"),
     _text("evidence"),
+    Column("told", Text, nullable=False, server_default=text("''")),  # JSON
+    Index("ix_decisions_actor_at", "actor", "at"),
+)
+
+_OPEN_REVIEWS = text(
+    "state IN ('pending', 'delegated', 'awaiting confirmation', 'remediating', 'failed')"
+)
+
+grant_reviews = Table(  # what became of looking back at one's own grants
+    "grant_reviews",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("grant_id", Text, ForeignKey("grants.id"), nullable=False),
+    Column("subject", Text, ForeignKey("principals.id"), nullable=False, index=True),
+    _text("target"),
+    Column("reviewer", Text, ForeignKey("principals.id"), nullable=False, index=True),
+    Column("state", Text, nullable=False, index=True),
+    _number("made"),
+    Column("path", Text, nullable=False, server_default=text("''")),  # ids, parted by blanks
+    *(
+        Column(name, Text, nullable=False, server_default=text("''"))
+        for name in ("answer", "decision", "after", "scope", "proof")
+    ),
+    Column("until", BigInteger),
+    Column("ended", BigInteger),
+    Index(
+        "uq_grant_reviews_grant_id_open",
+        "grant_id",
+        unique=True,
+        sqlite_where=_OPEN_REVIEWS,
+        postgresql_where=_OPEN_REVIEWS,
+    ),
 )
 
 audit = Table(

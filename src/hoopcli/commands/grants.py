@@ -8,7 +8,7 @@ import typer
 
 from hoopcli import about, screen
 from hoopcli.client import connected
-from hoopcli.errors import usage
+from hoopcli.errors import say, usage
 from hoopcli.options import OutputOption
 from hoopcli.view import Output
 
@@ -36,13 +36,17 @@ def grants(
     with connected() as client:
         values = client.get("/v1/grants", mine=not everyone, all=everyone, live=not ended)
     now = screen.now()
+    held = any(grant["state"] == "suspended" for grant in values)
     screen.show(
         output,
         values,
         heads=about.GRANT_HEADS,
-        row=lambda grant: about.grant_row(grant, now, everyone, ended),
+        row=lambda grant: about.grant_row(grant, now, everyone, ended or held),
         name=lambda grant: grant["id"],
         empty="Nobody has a grant now."
         if everyone
         else "You have no grant now.  What you may ask for:  hoop targets",
     )
+    if output is Output.TABLE:
+        for line in about.suspensions(values, now, everyone):
+            say(line)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hoopcli.errors import Failure, say, usage
+from hoopcli.errors import Exit, Failure, say, usage
+
+if TYPE_CHECKING:  # slow to import, and --help needs none of it
+    from hoopcli.signin import Session
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -120,4 +123,18 @@ def _already(agent: str | None) -> str:
         kept = here.credentials()
     except Failure:
         return ""
-    return kept.name if time.time() < kept.expires else ""
+    if time.time() >= kept.expires:
+        return ""
+    return kept.name if _believed(here) else ""
+
+
+def _believed(here: Session) -> bool:
+    """Whether the agent has not ended that sign-in; one that cannot be asked has not."""
+    from hoopcli.client import Client
+
+    try:
+        with Client(here) as client:
+            client.get("/v1/status")
+    except Failure as problem:
+        return problem.code != Exit.NOT_SIGNED_IN
+    return True

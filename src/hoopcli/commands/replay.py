@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -161,7 +161,8 @@ def _print(
 
     told = replay_view.upto(events, last)
     if output is Format.JSON:
-        screen.out(view.as_json(list(replay_view.values(told, first))))
+        for line in _array(replay_view.values(told, first)):
+            screen.out(line)
     elif output is Format.SQL:
         for line in replay_view.script(told, first):
             screen.out(line)
@@ -174,6 +175,18 @@ def _print(
         plays = not no_wait and (speed is not None or (output is None and sys.stdout.isatty()))
         timeline = replay_view.Timeline(screen.width(), colours(), first)
         play(timeline, told, (speed or 1.0) if plays else 0, idle)
+
+
+def _array(values: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """The lines of one JSON array, each value as it comes."""
+    before = "["
+    for value in values:
+        # Separators belong to the line before, which is known only now.
+        yield before
+        before = "  " + view.as_json(value).replace("\n", "\n  ") + ","
+    yield "[]" if before == "[" else before.removesuffix(",")
+    if before != "[":
+        yield "]"
 
 
 def play(timeline: Timeline, events: Iterable[Known], speed: float, idle: float) -> None:

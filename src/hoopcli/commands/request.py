@@ -108,7 +108,8 @@ def request(
     if duration is not None:
         seconds("--for", duration)  # what is mistyped is said before anything is asked
     with connected() as client:
-        body = _wish(client, target, reason, duration)
+        may_ask = "scope" not in optional and not break_glass
+        body = _wish(client, target, reason, duration, may_ask)
         body |= {name: value for name, value in optional.items() if value}
         if break_glass:
             broken = client.post("/v1/break-glass", body | {"incident": incident})
@@ -130,7 +131,11 @@ def _with_unmasks(scope: str | None, columns: list[str]) -> str:
 
 
 def _wish(
-    client: Client, target: str | None, reason: str | None, duration: str | None
+    client: Client,
+    target: str | None,
+    reason: str | None,
+    duration: str | None,
+    may_ask_scope: bool,
 ) -> dict[str, Any]:
     """What was given; what is missing is asked for where there is somebody to ask."""
     complete = target is not None and reason is not None
@@ -141,10 +146,12 @@ def _wish(
     if reason is None and asking.possible():
         reason = wishing.reason(client, target)
     reason = asking.reason(reason or "", "", f"hoop request {clean(target)}")
+    ask = not complete and asking.possible()
+    scope = wishing.scope(client, target) if ask and may_ask_scope else ""
     if duration is None:
-        ask = not complete and asking.possible()
         duration = wishing.duration(client, target) if ask else "1h"
-    return {"target": target, "reason": reason, "duration": seconds("--for", duration)}
+    body = {"target": target, "reason": reason, "duration": seconds("--for", duration)}
+    return body | ({"scope": scope_text(scope)} if scope else {})
 
 
 def _check_incident(break_glass: bool, incident: str) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from hoopcli import about, completion_values, screen
-from hoopcli.client import connected, path
-from hoopcli.errors import usage
+from hoopcli.client import Client, connected, path
+from hoopcli.errors import ApiError, say, usage
 from hoopcli.options import OutputOption, choice, request_id
-from hoopcli.view import Output
+from hoopcli.view import Output, when
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -76,6 +76,7 @@ def requests(
             deciding_queue.follow(client, output)
             return
         values = client.get("/v1/requests", mine=mine, to_decide=to_decide, state=state)
+        waits = _reviews(client) if to_decide and output is not Output.NAMES else []
     screen.show(
         output,
         values,
@@ -84,6 +85,19 @@ def requests(
         name=_name,
         empty="There is nothing for you to decide." if to_decide else "There are no requests.",
     )
+    if waits:
+        times = "once" if len(waits) == 1 else f"{len(waits)} times"
+        due = when(min(one["due"] for one in waits), now)
+        say(f"The glass was broken {times}: you say whether it was right (due {due}).")
+        say("      hoop review break-glass")
+
+
+def _reviews(client: Client) -> list[Any]:
+    """Where the glass was broken, and this person has to say whether it was right."""
+    try:
+        return [one for one in client.get("/v1/break-glass") if one["yours_to_say"]]
+    except ApiError:
+        return []
 
 
 def _check_state(state: str) -> None:

@@ -1,34 +1,38 @@
-"""``hoop review mine``: do you still need this?
+"""``hoop review``: do you still need this?
 
-Each grant is shown as a card with what was done with it, and one key answers.  Silence never
-keeps: Enter does nothing, and a keep without a reason is none.
+``mine`` is the question about one's own grants; ``confirm`` is somebody independent's word on an
+answer; ``done`` and ``undo`` are what became of answers; ``break-glass`` looks at others'.
+
+Each grant is shown with what was done with it, and one key answers.  Silence never keeps: Enter
+does nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hoopcli import about, asking, completion_values, screen
+from hoopcli import asking, completion_values, review_view, screen
 from hoopcli.client import Client, connected
-from hoopcli.errors import fail, say, usage
-from hoopcli.options import OutputOption, grant_id
+from hoopcli.errors import usage
+from hoopcli.options import OutputOption, grant_id, moment, scope_text
+from hoopcli.review_confirm import confirm, done, undo
 from hoopcli.review_glass import break_glass
-from hoopcli.view import Output, card, clean, when
+from hoopcli.view import Output, clean, when
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
-_HEADS = ("GRANT", "TARGET", "ENDS", "SESSIONS", "STATEMENTS", "LAST USE", "WHY")
-_KEEP, _GIVE_BACK = "keep", "give back"  # hoopcore.model.ReviewAnswer
-_QUESTION = "Keep (k), give back (g), skip (s), quit (q)? "
+_HEADS = ("GRANT", "TARGET", "ENDS", "GROUP", "STATEMENTS", "LAST USE", "IF NARROWED", "WHY")
 
 
 @app.callback()
 def review() -> None:
-    """Keep or give back, with your own usage as the evidence.
+    """Keep, narrow or give back, with your own usage as the evidence.
 
     \b
     Example:
@@ -36,218 +40,220 @@ def review() -> None:
     """
 
 
-_Keep = Annotated[
-    str | None,
-    typer.Option(
-        help="Keep this one, without asking.",
-        metavar="GRANT",
-        autocompletion=completion_values.my_grants,
-    ),
-]
-_GiveBack = Annotated[
-    str | None,
-    typer.Option(
-        help="Give this one back, without asking.",
-        metavar="GRANT",
-        autocompletion=completion_values.my_grants,
-    ),
-]
-_Reason = Annotated[str | None, typer.Option(help="Why.", metavar="TEXT")]
+def _grant_option(help: str) -> Any:
+    return typer.Option(help=help, metavar="GRANT", autocompletion=completion_values.my_grants)
 
 
 @app.command()
 def mine(
-    keep: _Keep = None,
-    give_back: _GiveBack = None,
-    reason: _Reason = None,
+    keep: Annotated[str | None, _grant_option("Keep this one.")] = None,
+    narrow: Annotated[
+        str | None, _grant_option("Put a smaller one in its place: --scope, --until.")
+    ] = None,
+    give_back: Annotated[
+        str | None, _grant_option("Give this one back; ten minutes to undo.")
+    ] = None,
+    delegate: Annotated[str | None, _grant_option("Ask somebody else about this one.")] = None,
+    cannot_say: Annotated[
+        str | None, _grant_option("You cannot say; somebody independent will.")
+    ] = None,
+    scope: Annotated[
+        str | None, typer.Option(help="With --narrow: what is left.", metavar="SCOPE")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="With --narrow: an earlier end.", metavar="TIME")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(help="With --delegate: who is asked.", metavar="WHO")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --narrow: only say what would still pass.")
+    ] = False,
+    reason: Annotated[str | None, typer.Option(help="Why.", metavar="TEXT")] = None,
+    sure: Annotated[
+        bool, typer.Option("--sure", help="It is meant, though it ends much at once.")
+    ] = False,
+    apply: Annotated[
+        Path | None,
+        typer.Option(
+            help="Answers from a file, one JSON object a line; not on a high tier.",
+            metavar="FILE",
+        ),
+    ] = None,
+    linear: Annotated[
+        bool, typer.Option("--linear", help="Every fact on a line of its own, in words.")
+    ] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Go through your grants: what each was used for, and whether you still need it.
 
-    In a terminal each grant is a card, and one key answers.  In a pipe, and with -o, they are
-    listed.
+    In a terminal it begins with a page of what waits, then each grant is a card, and one key
+    answers.  In a pipe, and with -o, they are listed.
 
     \b
     Examples:
       hoop review mine
       hoop review mine --keep grt-7h2vd9xk4p --reason "order 4711 is still open"
+      hoop review mine --narrow grt-7h2vd9xk4p --scope orders:read --dry-run
       hoop review mine --give-back grt-7h2vd9xk4p
+      hoop review mine --apply answers.jsonl
     """
-    if keep is not None and give_back is not None:
-        usage("--keep and --give-back do not go together")
-    if reason is not None and keep is None and give_back is None:
-        usage("--reason wants --keep GRANT or --give-back GRANT")
-    chosen = keep if keep is not None else give_back
-    if chosen is not None:
-        grant_id(chosen)
+    answers = {
+        "keep": keep,
+        "narrow": narrow,
+        "give back": give_back,
+        "delegate": delegate,
+        "cannot say": cannot_say,
+    }
+    given = {answer: grant for answer, grant in answers.items() if grant is not None}
+    _check(given, scope, until, to, reason, dry_run, apply)
+    if apply is not None:
+        from hoopcli import review_apply
+
+        raise typer.Exit(review_apply.run(apply, output, sure=sure))
     with connected() as client:
-        if keep is not None:
-            why = asking.reason(reason, "Why do you still need it? ", _command("--keep", keep))
-            _show(output, _answer(client, keep, _KEEP, why))
-        elif give_back is not None:
-            decided = _answer(client, give_back, _GIVE_BACK, reason or "")
-            _show(output, decided)
-        else:
-            _review(client, client.get("/v1/reviews/mine"), output)
+        if not given:
+            _look(client, output, linear)
+            return
+        ((answer, grant),) = given.items()
+        body: dict[str, Any] = {"grant": grant_id(grant), "answer": answer, "sure": sure}
+        body |= {} if scope is None else {"scope": scope_text(scope)}
+        body |= {} if until is None else {"until": moment("--until", until)}
+        body |= {} if to is None else {"to": to}
+        if dry_run:
+            _show_trial(output, client.post("/v1/reviews/replay", _trial(body)))
+            return
+        _show(output, client.post("/v1/reviews", body | {"reason": _reason(answer, grant, reason)}))
 
 
+def _check(
+    given: dict[str, str],
+    scope: str | None,
+    until: str | None,
+    to: str | None,
+    reason: str | None,
+    dry_run: bool,
+    apply: Path | None,
+) -> None:
+    """What was typed fits together."""
+    if len(given) > 1 or (given and apply is not None):
+        usage("one answer at a time: --keep, --narrow, --give-back, --delegate, --cannot-say")
+    answer = next(iter(given), "")
+    if reason is not None and not answer:
+        usage("--reason wants an answer: --keep GRANT, --give-back GRANT …")
+    if answer != "narrow" and (scope is not None or until is not None or dry_run):
+        usage("--scope, --until and --dry-run go with --narrow GRANT")
+    if answer == "narrow" and scope is None and (until is None or dry_run):
+        usage("--narrow wants --scope SCOPE, or an earlier end: --until TIME")
+    if (answer == "delegate") is not (to is not None):
+        usage("--delegate GRANT and --to WHO go together")
+
+
+def _trial(body: dict[str, Any]) -> dict[str, Any]:
+    return {"grant": body["grant"], "scope": body["scope"]}
+
+
+# Answers that are none without a reason; of a low tier, a keep is.
+_WHY = {
+    "delegate": "Why do you ask them? ",
+    "cannot say": "What stands in the way? ",
+    "keep": "Why do you still need it? ",
+}
+
+
+def _reason(answer: str, grant: str, reason: str | None) -> str:
+    if answer not in _WHY or reason is not None:
+        return reason or ""
+    if not asking.possible():
+        return ""  # the agent says whether one is needed
+    option = f"--{answer.replace(' ', '-')}"
+    return asking.reason(None, _WHY[answer], f"hoop review mine {option} {clean(grant)}")
+
+
+app.command("confirm")(confirm)
+app.command("done")(done)
+app.command("undo")(undo)
 app.command("break-glass")(break_glass)
 
 
-def _command(option: str, grant: str) -> str:
-    return f"hoop review mine {option} {clean(grant)}"
+# --- looking ------------------------------------------------------------------------------------
 
 
-# --- one after the other ------------------------------------------------------------------------
+def _look(client: Client, output: Output, linear: bool) -> None:
+    items = client.get("/v1/reviews/mine")
+    alone = output is not Output.TABLE or not asking.possible()
+    if not alone and any(map(review_view.waits_for, items)):
+        _ask(client, items, linear or _is_dumb())
+    elif linear and output is Output.TABLE:
+        for number, item in enumerate(items, 1):
+            screen.out(f"{'' if number == 1 else chr(10)}grant {number} of {len(items)}")
+            for line in review_view.linear(item):
+                screen.out(line)
+    else:
+        _list(output, items)
 
 
-def _review(client: Client, items: list[Any], output: Output) -> None:
-    now = screen.now()
-    if output is not Output.TABLE or not asking.possible() or not items:
-        screen.show(
-            output,
-            items,
-            heads=_HEADS,
-            row=lambda item: _row(item, now),
-            name=lambda item: _grant(item)["id"],
-            empty="You have no grants to review.",
-        )
+def _ask(client: Client, items: list[Any], linear: bool) -> None:
+    """The form where it can be drawn; else one card after the other."""
+    if not linear and sys.stdout.isatty() and find_spec("textual") is not None:
+        from hoopcli.review_form.app import fill
+
+        code = fill(client, items)
+        if code:
+            raise typer.Exit(code)
         return
-    done: dict[str, int] = {"kept": 0, "given back": 0, "skipped": 0}
-    for number, item in enumerate(items, 1):
-        say(f"\n{number} of {len(items)}")
-        say(card(_evidence(item, now), screen.width()))
-        outcome = _decide(client, item)
-        if outcome is None:
-            break
-        done[outcome] += 1
-    told = ", ".join(f"{count} {what}" for what, count in done.items() if count)
-    left = len(items) - sum(done.values())
-    say("\n" + (told or "Nothing changed") + (f"; {left} not looked at" if left else "") + ".")
+    from hoopcli import review_walk
+
+    review_walk.walk(client, items, linear=linear)
 
 
-def _decide(client: Client, item: Any) -> str | None:
-    """What was done with one grant; None to stop.  What fails is told, and the card stays."""
-    grant = str(_grant(item)["id"])
-    while True:
-        pressed = asking.key(_QUESTION, "kgsq")
-        if pressed == "q":
-            return None
-        if pressed == "s":
-            return "skipped"
-        if pressed == "g":
-            _tell(_answer(client, grant, _GIVE_BACK, ""))
-            return "given back"
-        reason = asking.line("Why do you still need it? ")
-        if reason:
-            _answer(client, grant, _KEEP, reason)
-            return "kept"
-        say("Without a reason it is not kept.")
+def _is_dumb() -> bool:
+    return os.environ.get("TERM", "dumb") == "dumb"
 
 
-def _answer(client: Client, grant: str, answer: str, reason: str) -> Any:
-    body = {"grant": grant, "answer": answer, "reason": reason}
-    return client.post("/v1/reviews", body)
+def _list(output: Output, items: list[Any]) -> None:
+    now = screen.now()
+    screen.show(
+        output,
+        items,
+        heads=_HEADS,
+        row=lambda item: (
+            item["grant"],
+            item["target"],
+            when(item["not_after"], now),
+            item.get("group") if review_view.waits_for(item) else item["state"],
+            item["statements"],
+            when(item.get("last_use"), now) or "not seen",
+            _passing(item.get("narrower")),
+            (item.get("why") or {}).get("reason", ""),
+        ),
+        name=lambda item: item["grant"],
+        empty="You have no grants to review.",
+    )
 
 
-def _tell(decided: Any) -> None:
-    closed = decided.get("closed") or ()
-    if closed:
-        say(f"Sessions that ended with it: {', '.join(map(clean, closed))}")
+def _passing(less: Any) -> str:
+    return f"{less['passed']} of {less['of']} pass" if less else ""
+
+
+def _show_trial(output: Output, found: Any) -> None:
+    screen.show_one(
+        output,
+        found,
+        pairs=lambda one: [
+            ("grant", one["grant"]),
+            ("if narrowed", review_view.narrower(one)),
+            ("outside", ", ".join(one["outside"])),
+        ],
+        name=lambda one: one["grant"],
+    )
 
 
 def _show(output: Output, decided: Any) -> None:
-    decision = decided.get("decision")
-    if not isinstance(decision, dict):
-        fail("the agent did not say what it decided")
+    now = screen.now()
     screen.show_one(
         output,
         decided,
-        pairs=lambda _: [
-            ("grant", decision.get("grant")),
-            ("answer", decision.get("answer")),
-            ("reason", decision.get("reason")),
-            ("closed", ", ".join(decided.get("closed") or ())),
-        ],
-        name=lambda _: decision.get("grant"),
+        pairs=lambda one: review_view.outcome(one, now),
+        name=lambda one: one["decision"]["grant"],
     )
-
-
-# --- the evidence -------------------------------------------------------------------------------
-
-
-def _grant(item: Any) -> dict[str, Any]:
-    """The grant of an item, which the agent gives by its id or in full."""
-    grant = item["grant"]
-    return grant if isinstance(grant, dict) else {"id": grant}
-
-
-def _row(item: Any, now: datetime) -> tuple[object, ...]:
-    return (
-        _grant(item)["id"],
-        item.get("target") or _grant(item).get("target") or "",
-        when(item["not_after"], now),
-        item["sessions"],
-        item["statements"],
-        when(item.get("last_use"), now) or "not seen",
-        (item.get("why") or {}).get("reason", ""),
-    )
-
-
-def _evidence(item: Any, now: datetime) -> Iterator[tuple[str, object]]:
-    why = item.get("why") or {}
-    yield "grant", _grant(item)["id"]
-    yield "target", item.get("target") or _grant(item).get("target")
-    yield "why", why.get("reason")
-    yield "ticket", why.get("ticket")
-    yield "approved by", ", ".join(map(_who, why.get("approvers") or ()))
-    yield "since", when(why.get("at"), now)
-    yield "ends", when(item["not_after"], now)
-    yield "sessions", item["sessions"]
-    yield "statements", _statements(item)
-    yield "used", ", ".join(item.get("used") or ()) or "nothing seen"
-    yield "of", about.scope(str(item.get("granted", "")))
-    yield "not seen", _unused(item)
-    yield "last use", when(item.get("last_use"), now) or "not seen"
-    yield "unread", _unread(item)
-    yield "suggestion", item.get("suggestion")
-
-
-def _who(approver: Any) -> str:
-    return str(approver["name"] if isinstance(approver, dict) else approver)
-
-
-def _statements(item: Any) -> str:
-    said = str(item["statements"])
-    extra = [
-        f"{item[name]} {what}"
-        for name, what in (("refused", "refused"), ("rows", "rows"), ("masked", "values masked"))
-        if item.get(name)
-    ]
-    return f"{said} ({', '.join(extra)})" if extra else said
-
-
-def _unread(item: Any) -> str:
-    """What the evidence above does not hold, so that nobody takes it for all there was."""
-    gaps = (("unseen", "recording(s) not readable"), ("unread", "statement(s) not understood"))
-    return ", ".join(f"{item[name]} {what}" for name, what in gaps if item.get(name))
-
-
-def _unused(item: Any) -> str:
-    """The parts of the scope that no use touched: what could be given back without being missed.
-
-    Nothing is said of a scope that is everything, nor where part of the use could not be read.
-    """
-    from hoopcore.model import EVERYTHING, Scope
-
-    if item.get("unseen"):
-        return ""
-    try:
-        granted = Scope.parse(str(item.get("granted") or "")).atoms
-        used = {atom for text in item.get("used") or () for atom in Scope.parse(text).atoms}
-    except ValueError:
-        return ""
-    if granted == EVERYTHING.atoms:
-        return ""
-    idle = [atom for atom in granted if not any(atom.covers(use) for use in used)]
-    return " ".join(map(str, sorted(idle)))

@@ -11,6 +11,7 @@ from hoopcli import about, completion_values, durations, screen
 from hoopcli.client import connected
 from hoopcli.errors import say, usage
 from hoopcli.options import OutputOption, choice, target_name
+from hoopcli.sessions_keep import hold, release
 from hoopcli.sessions_show import show
 from hoopcli.view import Output, clean, moment, span, when
 
@@ -18,6 +19,9 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 # What it did is last: where it has no room it goes under the rest, and no id is broken.
 _HEADS = ("SESSION", "WHO", "TARGET", "STARTED", "TOOK", "END", "DID")
+
+# What is not as one expects of a recording.
+_KEPT = {"deleting": ["recording deleted"], "deleted": ["recording deleted"]}
 
 
 @app.callback(invoke_without_command=True)
@@ -108,6 +112,8 @@ def sessions(
 
 
 app.command()(show)
+app.command()(hold)
+app.command()(release)
 
 
 def _begun(text: str, now: datetime, option: str = "--since") -> str:
@@ -144,4 +150,6 @@ def _did(session: Any) -> str:
         return "nothing"
     parts = [f"{count} statement{'' if count == 1 else 's'}"]
     parts += [f"{session[word]} {word}" for word in ("refused", "masked") if session[word]]
+    parts += _KEPT.get(session.get("kept", ""), [])
+    parts += ["held"] if session.get("held") else []
     return ", ".join(parts)

@@ -15,7 +15,19 @@ from hoopcli import view
 from hoopcli.player.reel import Row
 from hoopcli.replay_view import outcome, parameters, size, totals
 from hoopcore.model import rfc3339
-from hoopcore.recording import End, Event, Fatal, Known, Notice, Other, Policy, Said, Unmasked
+from hoopcore.recording import (
+    End,
+    Event,
+    Fatal,
+    Known,
+    Notice,
+    Other,
+    Policy,
+    Rows,
+    Said,
+    Unmasked,
+)
+from hoopcore.recording.words import rows_of
 
 KINDS = ("refused", "held", "masked", "error")
 """What one jumps to."""
@@ -106,6 +118,8 @@ def gist(event: Known | None, text: str) -> str:
             return f"policy {view.clean(event.version[:12])} from here on"
         case Unmasked():
             return f"shown in clear: {view.clean(', '.join(event.columns)) or 'nothing any more'}"
+        case Rows():
+            return f"→ {event.seq}: {_rows_words(event)}"
         case Fatal():
             return f"the target ended it: SQLSTATE {view.clean(event.code)}"
         case End():
@@ -113,6 +127,13 @@ def gist(event: Known | None, text: str) -> str:
         case Other():
             return view.clean(f"({event.unknown})")
     return ""
+
+
+def _rows_words(event: Rows) -> str:
+    if event.withheld:
+        return f"{event.withheld:,} rows, not kept"
+    last = event.first + len(event.rows) - 1
+    return f"row {last:,}" if last == event.first else f"rows {event.first:,} to {last:,}"
 
 
 def _one_line(text: str) -> str:
@@ -288,6 +309,9 @@ def _other(row: Row) -> Iterator[Part]:
         case Unmasked():
             yield Part("in clear", ", ".join(event.columns), "bad")
             yield Part("grants", ", ".join(event.grants))
+        case Rows():
+            for line in rows_of(event):
+                yield Part("", line)
         case End():
             yield Part("cause", event.cause)
             yield Part("by", event.by)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 from hoopcore.model import Atom, Scope
 from hoopcore.sql.system import describes_schema
-from hoopcore.statement import Effect, Statement
+from hoopcore.statement import Effect, Statement, Touch
 
 SCOPE = "scope"
 """The rule that a refusal is told under."""
@@ -27,6 +29,10 @@ _FREE = frozenset(
 )
 
 
+Want: TypeAlias = tuple[Atom, ...]
+"""Atoms of which a scope must cover one."""
+
+
 def outside(scope: Scope, statement: Statement) -> Atom | None:
     """What the scope would have to cover and does not; None where the statement is within it.
 
@@ -34,22 +40,38 @@ def outside(scope: Scope, statement: Statement) -> Atom | None:
     decides.  What may reach relations that the text does not name needs ``*.*:call``.  Reading
     the description of the schema, named with ``pg_catalog`` or ``information_schema``, is free.
     """
+    return missing(scope, wants(statement.touches, beyond(statement)))
+
+
+def missing(scope: Scope, wanted: Iterable[Want]) -> Atom | None:
+    """The first want, by its first atom, of which the scope covers none; None: there is none."""
     if any(atom.schema == atom.table == atom.verb == "*" for atom in scope.atoms):
         return None
-    for touch in sorted(statement.touches, key=lambda t: (t.relation, t.effect)):
+    for want in wanted:
+        if not any(atom.covers(one) for one in want for atom in scope.atoms):
+            return want[0]
+    return None
+
+
+def wants(touches: Iterable[Touch], beyond: Iterable[Effect]) -> Iterator[Want]:
+    """What statements that touch this, and do that beside it, want of a scope: each of these.
+
+    What several statements of a message want is what each of them wants.
+    """
+    for touch in sorted(touches, key=lambda t: (t.relation, t.effect)):
         relation = touch.relation
         if touch.effect is Effect.READ and describes_schema(relation):
             continue  # what psql's \d and every driver ask: no grant gives or takes it
         verbs = (touch.effect, *_ALSO.get(touch.effect, ()))
-        wanted = [Atom(relation.schema or "*", relation.name, verb) for verb in verbs]
-        if not any(atom.covers(want) for want in wanted for atom in scope.atoms):
-            return wanted[0]
+        yield tuple(Atom(relation.schema or "*", relation.name, verb) for verb in verbs)
+    for effect in sorted(beyond):
+        yield (Atom("*", "*", effect),)
+
+
+def beyond(statement: Statement) -> frozenset[Effect]:
+    """The effects that a scope must allow everywhere: on no relation that the text names."""
     needed = statement.effects - {touch.effect for touch in statement.touches} - _FREE
-    for effect in sorted(needed | ({Effect.CALL} if statement.opaque else set())):
-        want = Atom("*", "*", effect)
-        if not any(atom.covers(want) for atom in scope.atoms):
-            return want
-    return None
+    return needed | {Effect.CALL} if statement.opaque else needed
 
 
 def how_to_ask(missing: Atom, target: str) -> str:

@@ -77,6 +77,7 @@ class Header(Event, tag="header", kw_only=True):
     agent: str = ""  # its version
     key: str = ""  # id of the signing key
     boot: int = 0  # the unsettable clock when the session began, microseconds
+    scopes: bool = False  # statements say all that a scope is asked for (``meant``, ``beyond``)
 
 
 class Said(Event, tag="statement"):
@@ -95,6 +96,9 @@ class Said(Event, tag="statement"):
     effects: tuple[str, ...] = ()
     touches: tuple[str, ...] = ()  # schema.table:verb; * where the text names no schema
     columns: tuple[str, ...] = ()  # that the text names; a run has those of what was prepared
+    # Touches as the session's search_path had them, where that makes other ones of them.
+    meant: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()  # effects that a scope must allow everywhere
     tag: str = ""  # the kind of statement in words
     unread: str = ""  # why it could not be read; empty where it could
     verdict: str = "allow"  # "allow", "refuse" or "hold"; what was held is told once more
@@ -118,6 +122,26 @@ class Finished(Event, tag="finished"):
     # result.  Names are quoted as in SQL, so that neither is taken for the other.
     by_column: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
     took: int = 0  # microseconds since the statement was recorded
+
+
+class Cut(msgspec.Struct, array_like=True):
+    """What of a row is not whole.  ``row`` of its event and ``column`` count from 1."""
+
+    row: int
+    column: int  # 0: nothing of the row is kept
+    bytes: int  # as it went to the client
+    sha256: str  # of these
+
+
+class Rows(Event, tag="rows"):
+    """Rows of a result as the client got them, where the target's policy keeps them."""
+
+    seq: int
+    first: int = 1  # number of the first of them, of those of this reply
+    # Texts; NULL is null; ``\x…`` is what is no text.
+    rows: list[list[str | None]] = msgspec.field(default_factory=list)
+    cuts: list[Cut] = msgspec.field(default_factory=list)
+    withheld: int = 0  # so many were not kept, since the session saw in clear what is masked
 
 
 class Copied(Event, tag="copied"):
@@ -204,7 +228,18 @@ class Other(Event, tag="other"):
 
 
 Known: TypeAlias = (
-    Header | Said | Finished | Copied | Notice | Policy | Unmasked | Fatal | Head | End | Other
+    Header
+    | Said
+    | Finished
+    | Rows
+    | Copied
+    | Notice
+    | Policy
+    | Unmasked
+    | Fatal
+    | Head
+    | End
+    | Other
 )
 
 _decoder: msgspec.json.Decoder[Known] = msgspec.json.Decoder(Known)

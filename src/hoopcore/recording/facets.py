@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from hoopcore.recording.events import Finished, Known, Said
 
-VERSION = 1
-"""Raised when the facets of a recording become others: what was indexed before is indexed anew."""
+VERSION = 2
+"""Raised when the facets of a recording, or its use (``hoopcore.usage``), become others: what was
+indexed before is indexed anew."""
 
 # Of one session; one that has more is found by what came first, and by ANY.
 MOST = 5_000

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
+from itertools import islice
 from typing import Any
 
 from hoopcore.model import rfc3339
@@ -23,15 +24,17 @@ from hoopcore.recording.events import (
     Known,
     Notice,
     Policy,
+    Rows,
     Said,
     Unmasked,
 )
 from hoopcore.recording.report import Report
-from hoopcore.recording.words import Prepared, clock, outcome, parameters, size, totals
+from hoopcore.recording.words import Prepared, clock, outcome, parameters, rows_of, size, totals
 
 # A page that a browser still opens; the recording has all.
 MOST_STATEMENTS = 20_000
 _LARGEST_TEXT = 16 << 10
+_MOST_ROWS = 20  # of one event of rows
 
 _STYLE = """
 :root{color-scheme:light dark}
@@ -186,6 +189,11 @@ def _other(event: Known) -> str:
     match event:
         case Finished():
             return _row(event, f"→ {event.seq}", "bad" if event.error else "quiet", outcome(event))
+        case Rows():
+            lines = list(islice(rows_of(event), _MOST_ROWS))
+            left = len(event.rows) - len(lines)
+            lines += [f"… {left:,} more are in the recording"] if left > 0 else []
+            return _row(event, f"→ {event.seq}", "quiet", "\n".join(lines))
         case Copied():
             moved = f"COPY moved {size(event.bytes)} to the {event.to}"
             return _row(event, f"→ {event.seq}", "quiet", moved)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hoopcore.recording.events import End, Finished, Said
+from collections.abc import Iterator
+
+from hoopcore.recording.events import End, Finished, Rows, Said
 
 # Texts of prepared statements that are kept for their runs.
 _MOST_PREPARED = 10_000
@@ -44,6 +46,26 @@ def outcome(finished: Finished) -> str:
     if finished.took:
         parts.append(took(finished.took))
     return " · ".join(parts)
+
+
+def rows_of(event: Rows) -> Iterator[str]:
+    """One line a row: cells between bars, NULL for null, and what is not whole said."""
+    if event.withheld:
+        yield f"{event.withheld:,} rows not kept: the session saw in clear what is masked"
+    cuts = {(cut.row, cut.column): cut for cut in event.cuts}
+    for number, row in enumerate(event.rows, 1):
+        whole = cuts.get((number, 0))
+        if whole is not None:
+            yield f"a row of {size(whole.bytes)}, not kept: sha256 {whole.sha256}"
+            continue
+        cells = []
+        for column, cell in enumerate(row, 1):
+            cut = cuts.get((number, column))
+            text = "NULL" if cell is None else cell.replace("\n", "⏎")
+            if cut is not None:
+                text += f"… (of {size(cut.bytes)}, sha256 {cut.sha256})"
+            cells.append(text)
+        yield " │ ".join(cells)
 
 
 def took(microseconds: int) -> str:

@@ -239,6 +239,12 @@ class PostgresStream:
         return lane.rows_given, lane.bytes_given, lane.masked_given
 
     @property
+    def answering(self) -> int:
+        """The number of the ask whose reply comes now; 0 where none does."""
+        head = self._lane.due.head
+        return 0 if head is None else head.seq
+
+    @property
     def settled(self) -> bool:
         """Whether it is idle and in no transaction: what it has changed, all can see."""
         return self.idle and self._lane.status == b"I"

@@ -1,0 +1,228 @@
+"""Random histories of reviews: whatever happens, an answer only reduces, and nothing is called done
+that was not seen to be refused.
+
+Invariants of domain.md, by number: 6 (a decision says who, why, when, under which policy and what
+was shown), 9 (silence extends nothing), 10 (a self-review only reduces, and a keep on a high tier
+waits), 13 (a removal is done when a refusal was seen), 14 (a run ends no more than its share), 16
+(two at once).  12 is ``tests/unit/test_usage.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hoopagent.errors import Refused
+from hoopcore.access import ENDABLE
+from hoopcore.model import SECOND, Grant, GrantState, Principal, ReviewAnswer, Tier
+from hoopcore.review import LEAST, SHARE, UNDO, ItemState
+from tests.store.conftest import opened
+from tests.store.reviewed import CONFIRM, GIVE_BACK, KEEP, OVERRIDE, Looking, statement, used
+from tests.store.world import START, World
+
+LONG = os.environ.get("HOOP_LONG") == "1"
+
+SCOPES = ("public.orders:read", "public.*:read", "*.*:read", "public.orders:update", "*.*:*")
+STEPS = st.one_of(
+    st.tuples(st.just("ask"), st.sampled_from(("prod-db", "dev-db")), st.integers(60, 7200)),
+    st.tuples(st.just("use"), st.integers(0, 9), st.sampled_from(SCOPES[:2])),
+    st.tuples(
+        st.just("answer"),
+        st.integers(0, 9),
+        st.sampled_from(("keep", "give back", "cannot say", "delegate")),
+        st.integers(0, 3),
+    ),
+    st.tuples(st.just("narrow"), st.integers(0, 9), st.sampled_from(SCOPES), st.integers(0, 3)),
+    st.tuples(st.just("undo"), st.integers(0, 9), st.integers(0, 3)),
+    st.tuples(st.just("word"), st.integers(0, 9), st.booleans(), st.integers(0, 3)),
+    st.tuples(st.just("wait"), st.sampled_from((1, 60, 599, 601, 3600))),
+    st.tuples(st.just("sweep")),
+    st.tuples(st.just("revoke"), st.integers(0, 9)),
+    st.tuples(st.just("twice"), st.integers(0, 9)),
+)
+
+
+class History:
+    """One run of steps, and what must hold after each."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.looking = world, Looking(world)
+        self.looking.tier(Tier.HIGH)
+        self.looking.tier(Tier.LOW, "dev-db")
+        self.people = (world.ana, world.ben, world.cat, world.ada)
+        self.firsts: dict[str, Grant] = {}  # as they were made
+
+    async def step(self, name: str, *what: object) -> None:
+        with suppress(Refused):  # what is refused must leave everything as it is, too
+            await getattr(self, name)(*what)
+        await self.check()
+
+    # --- steps
+
+    async def ask(self, target: str, seconds: int) -> None:
+        await self.world.granted(self.world.ana, target, seconds)
+
+    async def use(self, which: int, touch: str) -> None:
+        grant = await self.grant(which)
+        if grant.state is GrantState.ACTIVE and await self.world.connect(
+            self.world.ana, grant.target
+        ):
+            sessions = await self.world.store.sessions(live=True, limit=1)
+            atom = touch.replace("*", "orders", 1).replace(":", ":", 1)
+            self.looking.did[sessions[0].id] = used(statement(self.world.time, atom))
+
+    async def answer(self, which: int, answer: str, who: int) -> None:
+        grant = await self.grant(which)
+        to = self.people[(who + 1) % 4] if answer == "delegate" else None
+        actor = self.people[who] if who else self.world.ana
+        await self.looking.answer(actor, grant.id, ReviewAnswer(answer), "because", to=to)
+
+    async def narrow(self, which: int, scope: str, who: int) -> None:
+        grant = await self.grant(which)
+        until = grant.ends - who * SECOND if who else None
+        await self.looking.answer(
+            self.world.ana, grant.id, ReviewAnswer.NARROW, scope=scope, until=until
+        )
+
+    async def undo(self, which: int, who: int) -> None:
+        await self.looking.confirming.undo(self.people[who], await self.item(which))
+
+    async def word(self, which: int, yes: bool, who: int) -> None:
+        answer = CONFIRM if yes else OVERRIDE
+        actor: Principal = self.people[who]
+        await self.looking.confirming.confirm(actor, await self.item(which), answer, "I looked")
+
+    async def wait(self, seconds: int) -> None:
+        self.world.wait(seconds)
+
+    async def sweep(self) -> None:
+        await self.looking.sweep()
+
+    async def revoke(self, which: int) -> None:
+        grant = await self.grant(which)
+        await self.world.grants.revoke(self.world.ben, grant.id, "the incident is over")
+
+    async def twice(self, which: int) -> None:
+        """Two at once: at the most one of them is the answer."""
+        grant = await self.grant(which)
+        before = len(await self.world.store.decisions(grant.id))
+        both = [
+            self.looking.answer(self.world.ana, grant.id, answer, "both")
+            for answer in (KEEP, GIVE_BACK)
+        ]
+        done = await asyncio.gather(*both, return_exceptions=True)
+        assert all(isinstance(one, dict | Refused) for one in done)
+        won = sum(isinstance(one, dict) for one in done)
+        assert len(await self.world.store.decisions(grant.id)) == before + won
+
+    async def grant(self, which: int) -> Grant:
+        grants = await self.world.store.grants(principal=self.world.ana.id)
+        if not grants:
+            raise Refused(404, "none", "there is none yet")
+        return sorted(grants, key=lambda one: one.id)[which % len(grants)]
+
+    async def item(self, which: int) -> str:
+        items = await self.world.store.grant_reviews()
+        if not items:
+            raise Refused(404, "none", "there is none yet")
+        return items[which % len(items)].id
+
+    # --- what must hold
+
+    async def check(self) -> None:
+        store = self.world.store
+        grants = {one.id: one for one in await store.grants(principal=self.world.ana.id)}
+        items = await store.grant_reviews(limit=10_000)
+        superseded = {item.after: item.grant for item in items if item.after}
+        for id, grant in grants.items():
+            first = self.firsts.setdefault(id, grant)
+            assert (grant.scope, grant.not_after) == (first.scope, first.not_after)
+            if first.state not in ENDABLE:
+                assert grant.state is first.state
+            self.firsts[id] = replace(first, state=grant.state)
+            if id in superseded:  # 10
+                old = grants[superseded[id]]
+                assert old.scope.covers(grant.scope)
+                assert grant.ends <= old.ends
+                assert grant.not_before == old.not_before
+                assert old.state is GrantState.SUPERSEDED
+        await self._items(grants)
+        await self._decisions()
+
+    async def _items(self, grants: dict[str, Grant]) -> None:
+        store = self.world.store
+        for item in await store.grant_reviews(limit=10_000):
+            grant = grants[item.grant]
+            if item.state is ItemState.VERIFIED:  # 13
+                assert json.loads(item.proof)["refused"]
+                assert grant.state not in ENDABLE
+                kinds = {one.action for one in await self.world.audited() if one.subject == item.id}
+                assert "review.verified" in kinds
+            if item.state is ItemState.REMEDIATING:
+                assert grant.state is not GrantState.ACTIVE
+                assert item.until is not None
+            if item.state is ItemState.DECIDED:  # 10
+                assert grant.target == "dev-db"
+            assert len(item.path) <= 3
+            assert item.subject not in item.path[1:]
+            assert len(set(item.path)) == len(item.path)
+
+    async def _decisions(self) -> None:
+        """6 and 14, for everybody."""
+        store = self.world.store
+        audited = {e.detail.get("decision"): e for e in await self.world.audited()}
+        for person in self.people:
+            decided = await store.decided_since(person.id, 0)
+            for one in decided:
+                assert one.actor == person.id
+                assert json.loads(one.evidence) or one.answer is ReviewAnswer.UNDO
+                assert json.loads(one.told)["review"]
+                event = audited[one.id]
+                assert (event.actor, event.detail["policy"]) == (person.id, "policy-1")
+            recent = [one for one in decided if one.at > self.world.time - UNDO]
+            gone = {one.grant for one in recent if one.answer is GIVE_BACK}
+            gone -= {one.grant for one in recent if one.answer is ReviewAnswer.UNDO}
+            had = await store.grants(principal=person.id, limit=None)
+            assert len(gone) <= max(LEAST, int(SHARE * len(had))), "14"
+
+
+async def lived(steps: list[tuple[object, ...]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = await opened(f"sqlite:///{folder}/hoop.sqlite", START)
+        try:
+            await store._database.outside("PRAGMA synchronous = off")
+            history = History(await World.begin(store, Path(folder)))
+            for name, *what in steps:
+                await history.step(str(name), *what)
+            # 9: nobody says anything any more, and all of it ends.
+            history.world.wait(5 * 3600)
+            await history.step("sweep")
+            await history.step("sweep")
+            live = await store.grants(live_at=history.world.time)
+            assert live == []
+            states = {one.state for one in await store.grant_reviews(limit=10_000)}
+            assert states <= {
+                ItemState.DECIDED, ItemState.VERIFIED, ItemState.MOOT, ItemState.UNDONE,
+                ItemState.CONFIRMED,
+            }  # fmt: skip
+        finally:
+            await store.close()
+
+
+@settings(
+    max_examples=400 if LONG else 8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(st.lists(STEPS, min_size=4, max_size=60 if LONG else 25))
+def test_whatever_is_answered_only_reduces_and_is_proved(steps: list[tuple[object, ...]]) -> None:
+    begun: list[tuple[object, ...]] = [("ask", "prod-db", 3600), ("ask", "dev-db", 3600)]
+    asyncio.run(lived(begun + steps))
