@@ -29,6 +29,7 @@ HOT = (
     "hoopcore/protocols/postgres/refuse.py",
     "hoopcore/protocols/postgres/replies.py",
     "hoopcore/protocols/postgres/row_arrays.py",
+    "hoopcore/protocols/postgres/row_frames.py",
     "hoopcore/protocols/postgres/rows.py",
     "hoopcore/protocols/postgres/stream.py",
     "hoopcore/protocols/postgres/texts.py",

@@ -165,7 +165,8 @@ def test_a_client_reads_masked_values_in_whatever_form(
     form, plan, rows, force = example
     got, _ = masked(form, plan, len(rows[0]), *(written(row, form, force=force) for row in rows))
     want = [after(plan, row) for row in rows]
-    if not form.csv:  # there NULL and a value of the same signs are one
+    # There NULL and a value of the same signs are one, as long as none of these is escaped.
+    if not form.csv and b"\\" not in form.null:
         want = [[None if v == form.null else v for v in row] for row in want]
     assert readable(got, form) == want
 

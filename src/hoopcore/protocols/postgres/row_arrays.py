@@ -17,6 +17,7 @@ from hoopcore.detectors.many import addresses
 from hoopcore.masking import Plan
 from hoopcore.protocols.postgres.binaries import hard_hits
 from hoopcore.protocols.postgres.hits import Counts, Cut, detect
+from hoopcore.protocols.postgres.row_frames import Starts
 from hoopcore.stream import ProtocolError
 from hoopcore.styles import FORMED, Octets, Offsets, Style, each_of, hidden_at_once
 from hoopcore.watches import HARD, Watch
@@ -46,7 +47,7 @@ class _Field:
 class Arrays:
     """One step per column for all rows; what is one step per cell is only for hits."""
 
-    def __init__(self, plan: Plan, chunk: bytearray, starts: list[int], counts: Counts) -> None:
+    def __init__(self, plan: Plan, chunk: bytearray, starts: Starts, counts: Counts) -> None:
         assert plan.cells is not None
         self.plan, self.chunk, self.counts = plan, chunk, counts
         self.cells = plan.cells
@@ -55,13 +56,15 @@ class Arrays:
         # The big-endian int32 at every offset: lengths stand anywhere.  At least 65 frames of 7
         # bytes are here, so the shapes are never negative.
         self.sizes: Any = np.ndarray((len(chunk) - 3,), ">i4", chunk, 0, (1,))
-        self.bounds: Offsets = np.array([*starts, len(chunk)], np.int64)
+        self.bounds: Offsets = np.append(np.asarray(starts, np.int64), len(chunk))
         # Rows' starts, starts, stops, and what is to stand there instead of NULL.
         self.cuts: list[tuple[Offsets, Offsets, Offsets, list[bytes | None] | None]] = []
 
     def mask(self) -> None:
         widths: Any = np.ndarray((len(self.chunk) - 1,), ">u2", self.chunk, 0, (1,))
         rows = self.bounds[:-1]
+        if int(np.diff(self.bounds).min()) < 7:
+            raise ProtocolError("a row is too short")
         if (self.octets[rows] != ord("D")).any() or (widths[rows + 5] != len(self.cells)).any():
             raise ProtocolError("a row does not fit its description")
         for first in range(0, len(rows), _AT_ONCE):
