@@ -19,7 +19,7 @@ from hoopcore.protocols.postgres.binaries import hard_hits
 from hoopcore.protocols.postgres.hits import Counts, Cut, detect
 from hoopcore.protocols.postgres.row_frames import Starts
 from hoopcore.stream import ProtocolError
-from hoopcore.styles import FORMED, Octets, Offsets, Style, each_of, hidden_at_once
+from hoopcore.styles import FORMED, Octets, Offsets, Style, hidden_at_once, star_at_once
 from hoopcore.watches import HARD, Watch
 
 # Rows that are looked at together: bounds what the arrays of offsets take.
@@ -116,13 +116,13 @@ class Arrays:
             return
         starts, utf8 = field.starts, self.plan.utf8
         sizes = hidden_at_once(style, self.octets, starts, field.stops, utf8=utf8) - starts
-        # A range of offsets costs 16 bytes per byte, so long values are written one by one.
+        # A round of stars is 8 bytes of each value, so long ones are written one by one.
         for place in np.flatnonzero(sizes > 128).tolist():
             _star_octets(self.octets, int(starts[place]), int(sizes[place]))
         short = sizes <= 128
         if not short.all():
             starts, sizes = starts[short], sizes[short]
-        self.octets[each_of(starts, sizes)] = ord("*")
+        star_at_once(self.octets, starts, sizes)
 
     def _form_field(self, bounds: Offsets, field: _Field) -> None:
         """Writes the values in the column's form; those that have none are NULL."""
@@ -223,7 +223,7 @@ class Arrays:
         found = addresses(self.octets, at, field.starts[where], field.stops[where])
         starts, stops = found.starts[found.hits], at[found.hits]
         if len(starts):
-            self.octets[each_of(starts, stops - starts)] = ord("*")
+            star_at_once(self.octets, starts, stops - starts)
             self.counts[field.column, "email"] += len(starts)
         done = np.zeros(len(cells), bool)
         done[chosen] = found.certain

@@ -51,8 +51,8 @@ def _step_by_step(kind: int, data: memoryview, starts: list[int]) -> tuple[list[
 
 def _at_once(kind: int, data: memoryview) -> tuple[Starts, int]:
     octets: Any = np.frombuffer(data, np.uint8)
-    # Kind, and a length of under 16 MiB; a longer frame breaks the way.
-    heads: Any = np.flatnonzero((octets[:-4] == kind) & (octets[1:-3] == 0))
+    heads: Any = np.flatnonzero(octets[:-4] == kind)
+    heads = heads[octets[heads + 1] == 0]  # of under 16 MiB; a longer frame breaks the way
     lengths: Any = np.ndarray((len(data) - 3,), ">i4", data, 0, (1,))
     nexts: Any = heads + 1 + lengths[heads + 1]
     breaks: Any = np.flatnonzero(nexts[:-1] != heads[1:])
