@@ -338,6 +338,16 @@ def test_settings_are_given_where_both_sides_are_constants() -> None:
     assert one("set work_mem to default").settings == ()
 
 
+def test_a_switch_may_be_set_by_a_parameter_and_by_nothing_that_was_read() -> None:
+    """asyncpg sets jit back behind its questions about types."""
+    switch = one("select set_config('jit', $1, false)")
+    assert switch.effects == {"set", "read"}
+    assert (switch.settings, switch.copies, switch.opaque) == ((("jit", ""),), False, False)
+    for text in ("'role', $1", "'jit', (select ssn from c)", "'a.b', $1", "$1, $2"):
+        other = one(f"select set_config({text}, false)")
+        assert ("call" in other.effects, other.copies, other.opaque) == (True, True, True)
+
+
 @pytest.mark.parametrize(
     "text",
     [

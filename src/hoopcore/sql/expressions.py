@@ -211,6 +211,10 @@ class Expressions(Visit):
             self.keeps.add("setting")
         if len(texts) == 3 and texts[0] is not None and texts[1] is not None:
             self.set(texts[0], texts[1])
+        elif (
+            len(texts) == 3 and texts[0] in known.SWITCHES and kind_of(call.args[1]) == "param_ref"
+        ):
+            self.set(texts[0], "")  # as asyncpg does around its questions about types
         else:
             self.call("set_config")
             self.copies = True

@@ -187,6 +187,11 @@ SERVER_FILES: frozenset[str] = words(
 )
 """Functions that reach files of the server, those of adminpack included."""
 
+SWITCHES: frozenset[str] = words(
+    "jit enable_hashjoin enable_mergejoin enable_nestloop enable_seqscan"
+)
+"""Settings that are on or off, and change nothing but how fast a statement is."""
+
 # `x.f` calls f(x) where x has no column f: `SELECT t.pg_read_file FROM unnest(…) t` reads a file.
 # The families below hold every function of pg_catalog that is not harmless, does more than compute
 # and can be called with one argument; a column's name among them counts as a call.
