@@ -19,6 +19,7 @@ HOT = (
     "hoopcore/protocols/postgres/asks.py",
     "hoopcore/protocols/postgres/bodies.py",
     "hoopcore/protocols/postgres/copies.py",
+    "hoopcore/protocols/postgres/copy_arrays.py",
     "hoopcore/protocols/postgres/descriptions.py",
     "hoopcore/protocols/postgres/due.py",
     "hoopcore/protocols/postgres/hits.py",

@@ -114,15 +114,7 @@ class Arrays:
         if style in FORMED or field.column in self.plan.forms:
             self._form_field(bounds, field)
             return
-        starts, utf8 = field.starts, self.plan.utf8
-        sizes = hidden_at_once(style, self.octets, starts, field.stops, utf8=utf8) - starts
-        # A round of stars is 8 bytes of each value, so long ones are written one by one.
-        for place in np.flatnonzero(sizes > 128).tolist():
-            _star_octets(self.octets, int(starts[place]), int(sizes[place]))
-        short = sizes <= 128
-        if not short.all():
-            starts, sizes = starts[short], sizes[short]
-        star_at_once(self.octets, starts, sizes)
+        star_field(self.octets, field.starts, field.stops, style, utf8=self.plan.utf8)
 
     def _form_field(self, bounds: Offsets, field: _Field) -> None:
         """Writes the values in the column's form; those that have none are NULL."""
@@ -280,5 +272,16 @@ class Arrays:
         return bytearray(kept.data)
 
 
-def _star_octets(octets: Octets, start: int, size: int) -> None:
-    octets[start : start + size] = ord("*")
+def star_field(
+    octets: Octets, starts: Offsets, stops: Offsets, style: Style, *, utf8: bool
+) -> None:
+    """Writes a style that keeps lengths over each of these values.  Starts are rising."""
+    sizes = hidden_at_once(style, octets, starts, stops, utf8=utf8) - starts
+    # A round of stars is 8 bytes of each value, so long ones are written one by one.
+    for place in np.flatnonzero(sizes > 128).tolist():
+        start = int(starts[place])
+        octets[start : start + int(sizes[place])] = ord("*")
+    short = sizes <= 128
+    if not short.all():
+        starts, sizes = starts[short], sizes[short]
+    star_at_once(octets, starts, sizes)
