@@ -345,6 +345,12 @@ class Bound:
             hidden = self.hidden(base)
             if hidden is not None:
                 style = stricter(style, hidden)
+        # Hashes of what is not the column would tell which guess has the hash of its value.
+        alone = not output.made and not output.derived
+        if style is Style.HASH and not (
+            alone and all(self.hidden(base) is style for base in output.itself)
+        ):
+            return Style.NULL
         return style
 
     def _is_whole(self, output: Output) -> bool:

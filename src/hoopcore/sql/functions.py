@@ -147,6 +147,9 @@ def words(*lists: str) -> frozenset[str]:
     return frozenset(word for text in lists for word in text.split())
 
 
+AGGREGATES: frozenset[str] = words(_AGGREGATES)
+"""Functions of pg_catalog that make one value of many rows."""
+
 HARMLESS: frozenset[str] = words(
     *(_AGGREGATES, _WINDOWS, _NUMBERS, _STRINGS, _TIMES, _ARRAYS_AND_RANGES),
     *(_JSON_AND_XML, _OTHER_TYPES, _TEXT_SEARCH, _CATALOG),

@@ -72,7 +72,8 @@ def runs_own(statement: Statement, catalog: Catalog | None) -> bool:
 
 def _output(column: Column) -> Output:
     value = column.value
-    return Output(column.name, value.copied, value.derived - MADE.derived, column.origins)
+    made = not value.derived.isdisjoint(MADE.derived)
+    return Output(column.name, value.copied, value.derived - MADE.derived, column.origins, made)
 
 
 class _Tracing(Changes):

@@ -17,7 +17,15 @@ from hoopcore.sql.expressions import BETWEEN
 from hoopcore.sql.functions import words
 from hoopcore.sql.grammar import Node, kind_of, tree
 from hoopcore.sql.lineage_scope import Scope
-from hoopcore.sql.lineage_values import CLEAN, Base, Column, NotKnown, Value, computed
+from hoopcore.sql.lineage_values import (
+    CLEAN,
+    NOWHERE,
+    Base,
+    Column,
+    NotKnown,
+    Value,
+    computed,
+)
 
 # What is made of what stands in it, and of nothing else.
 _PLAIN = words(
@@ -46,6 +54,13 @@ _SETS = words(
     ts_token_type unnest
     """
 )
+# What differs from row to row, or from group to group, whatever stands in it.  The least and the
+# greatest value of a column are values of that column.
+_VARYING = (
+    known.AGGREGATES
+    | _SETS
+    | words("random random_normal gen_random_uuid uuidv4 uuidv7 clock_timestamp timeofday")
+) - words("min max")
 _KIND_OF_MESSAGE = {field.message_type.name: field.name for field in tree.Node.DESCRIPTOR.fields}
 _LONG_NAME = 59  # the server cuts a name at 63 bytes of its own encoding
 
@@ -201,11 +216,19 @@ class Expressions:
 
     def _grouping(self, call: Node, scope: Scope, into: _Into) -> None:
         """GROUPING says which columns are grouped by, and nothing of their values."""
+        into.add(NOWHERE)
+
+    def _of_no_relation(self, node: Node, scope: Scope, into: _Into) -> None:
+        """What differs from row to row whatever is in them."""
+        self._children(node, scope, into)
+        into.add(NOWHERE)
 
     def _call(self, call: Node, scope: Scope, into: _Into) -> None:
         names = [name.string.sval for name in call.funcname]
         if names[-1] not in known.HARMLESS or names[:-1] not in ([], ["pg_catalog"]):
             raise NotKnown("it calls a function that is not known")
+        if call.HasField("over") or names[-1] in _VARYING:
+            into.add(NOWHERE)
         if call.HasField("over"):
             self._window(call.over, scope, into)
             if call.over.name:
@@ -268,15 +291,33 @@ class Expressions:
 
     def _scalar(self, link: Node, scope: Scope) -> Value:
         """``(select x …)``: x as it stands, as far as nothing decides which."""
-        columns, filters = self.filtered(link.subselect.select_stmt, _inner(scope))
+        columns = self._one_row(link, scope)
         if len(columns) != 1:
             raise NotKnown("a sub-select has not one column")
-        return columns[0].value.with_derived(frozenset(filters))
+        return columns[0]
+
+    def _one_row(self, link: Node, scope: Scope) -> list[Value]:
+        """The values of a sub-select that gives one row."""
+        query = link.subselect.select_stmt
+        try:
+            # Without the levels around: what names nothing of them is one value for all rows, and
+            # so as good as a constant.
+            columns, filters = self.filtered(query, Scope((), scope.ctes))
+            apart = {NOWHERE}
+        except NotKnown:
+            columns, filters = self.filtered(query, _inner(scope))
+            apart = set()
+        values = (column.value.with_derived(frozenset(filters)) for column in columns)
+        return [Value(value.copied, value.derived - apart, value.pure) for value in values]
 
     def _sub_link(self, link: Node, scope: Scope, into: _Into) -> None:
         names = [name.string.sval for name in link.oper_name]
         if names and (names[-1] not in known.OPERATORS or names[:-1] not in ([], ["pg_catalog"])):
             raise NotKnown("it has an operator that is not known")
+        if link.sub_link_type == tree.EXPR_SUBLINK:
+            for value in self._one_row(link, scope):
+                into |= value.sources
+            return
         columns, filters = self.filtered(link.subselect.select_stmt, _inner(scope))
         into |= filters
         if link.sub_link_type == tree.EXISTS_SUBLINK:
@@ -293,6 +334,10 @@ class Expressions:
         "type_name": _type_name,
         "null_test": _null_test,
         "grouping_func": _grouping,
+        "merge_support_func": _of_no_relation,
+        "json_agg_constructor": _of_no_relation,
+        "json_array_agg": _of_no_relation,
+        "json_object_agg": _of_no_relation,
         "func_call": _call,
         "sub_link": _sub_link,
     }

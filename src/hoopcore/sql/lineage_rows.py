@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from hoopcore.sql.grammar import Node, kind_of, tree
 from hoopcore.sql.lineage_expressions import Expressions
 from hoopcore.sql.lineage_scope import Scope
-from hoopcore.sql.lineage_values import NOWHERE, Base, Column, Value
+from hoopcore.sql.lineage_values import NOWHERE, Base, Column, NotKnown
 
 
 class Rows(Expressions):
@@ -90,7 +90,6 @@ class Rows(Expressions):
     def arrange(
         self,
         nodes: Iterable[Node],
-        targets: Sequence[Node],
         columns: Sequence[Column],
         scope: Scope,
     ) -> None:
@@ -98,58 +97,43 @@ class Rows(Expressions):
         if not self.outside:
             return
         for node in nodes:
-            kind = kind_of(node)
+            inner = node.sort_by.node if kind_of(node) == "sort_by" else node
+            kind = kind_of(inner)
             if kind == "grouping_set":
-                self.arrange(node.grouping_set.content, targets, columns, scope)
-                continue
-            inner = node.sort_by.node if kind == "sort_by" else node
-            meant = _meant(inner, targets)
-            if kind_of(inner) == "a_const":
+                self.arrange(inner.grouping_set.content, columns, scope)
+            elif kind == "row_expr":  # the server takes one apart, and a number in it is a place
+                self.arrange(inner.row_expr.args, columns, scope)
+            elif kind == "a_const":
                 # A number means a column of the list, and readings are shared by texts that
                 # differ in their constants: so it may mean each.
-                for column in columns:
-                    self._note(column.value.sources)
-            elif meant is not None:
-                self.mix((meant,), scope)
-            elif kind_of(inner):
-                self.mix((inner,), scope)
+                self.arrange_all(columns)
+            elif kind:
+                self._arrange_by(inner, columns, scope)
 
-    def arrange_all(self, targets: Iterable[Node], scope: Scope) -> None:
-        """DISTINCT: every expression of the select list."""
-        for target in targets:
-            if not is_star(target):
-                self.mix((target.res_target.val,), scope)
+    def _arrange_by(self, node: Node, columns: Sequence[Column], scope: Scope) -> None:
+        """By an expression; a single name may be that of a column of the list, or of a source."""
+        hits: list[Column] = []
+        if kind_of(node) == "column_ref" and len(node.column_ref.fields) == 1:
+            name = node.column_ref.fields[0].string.sval
+            hits = [column for column in columns if column.name in (name, "")]
+        self.arrange_all(hits)
+        try:
+            self.mix((node,), scope)
+        except NotKnown:
+            if not hits:
+                raise
 
-    def arrange_values(self, values: Iterable[Value]) -> None:
-        """The same by values of which only the sources are known; and what makes rows distinct.
+    def arrange_all(self, columns: Iterable[Column]) -> None:
+        """DISTINCT, set operations and their order: by each of these columns.
 
-        A column as it stands is masked itself; only its equals are found out.
+        What is made of a masked column is held against other rows of its own kind: it mixes.
         """
         if self.outside:
-            for value in values:
-                if value.derived:
-                    self.counted_by(value.sources)
+            for column in columns:
+                self._note(column.value.sources)
 
 
 def _is_asked(node: Node) -> bool:
     """Whether it is EXISTS (…) or x IN (…)."""
     asked = (tree.EXISTS_SUBLINK, tree.ANY_SUBLINK)
     return kind_of(node) == "sub_link" and node.sub_link.sub_link_type in asked
-
-
-def _meant(node: Node, targets: Sequence[Node]) -> Node | None:
-    """The expression of a select list that a name stands for."""
-    if kind_of(node) == "column_ref" and len(node.column_ref.fields) == 1:
-        name = node.column_ref.fields[0].string.sval
-        for target in targets:
-            if target.res_target.name == name:
-                return target.res_target.val
-    return None
-
-
-def is_star(target: Node) -> bool:
-    """Whether it stands for several columns, or may."""
-    value = target.res_target.val
-    if kind_of(value) == "a_indirection":
-        return True
-    return kind_of(value) == "column_ref" and kind_of(value.column_ref.fields[-1]) == "a_star"

@@ -80,6 +80,7 @@ class Output(NamedTuple):
     itself: frozenset[Base]
     derived: frozenset[Base]
     origins: frozenset[Base]  # what a description may tell of it, beside nothing
+    made: bool = False  # whether something that is in no relation is in it, a constant perhaps
 
     @property
     def sources(self) -> frozenset[Base]:
