@@ -80,7 +80,7 @@ def refused(masks: Masks, statement: Statement, traced: Statement | None) -> str
         return None
     if effects & {Effect.SERVER_FILE, Effect.PROGRAM}:
         return "mask-copy-out"
-    if traced is not None and masks.tells(traced):
+    if masks.tells(statement if traced is None else traced):
         return "mask-tells"
     if statement.copies and (traced is None or masks.writes_masked(traced)):
         return "mask-copies"

@@ -386,16 +386,30 @@ class Bound:
         """Whether which rows it gives, or how many, tells masked values by itself.
 
         That is so where a condition holds a masked column against one that is not, or where there
-        are many conditions on masked columns: each tells one thing of a row.
+        are many conditions on masked columns: each tells one thing of a row.  A statement whose
+        lineage is not known may do that with any condition at all.
         """
+        found = self.lineage(statement)
+        if found.outputs is None:
+            return self._reads_declared(statement) and bool(statement.filters)
         asked = 0
-        for bases in self.lineage(statement).decides:
+        for bases in found.decides:
             hidden = [self.hidden(base) is not None for base in bases]
             if any(hidden):
                 asked += 1
                 if not all(hidden) or asked > _MOST_ASKED:
                     return True
         return False
+
+    def _reads_declared(self, statement: Statement) -> bool:
+        """Whether a query that it holds names a relation with masked columns."""
+        if statement.flow is None or self.catalog is None:
+            return False
+        return any(
+            table.oid in self.declared
+            for touch in statement.touches
+            for table in self.catalog.named(touch.relation)
+        )
 
     # Statements.
 

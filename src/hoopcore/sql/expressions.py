@@ -43,6 +43,10 @@ class Expressions(Visit):
 
     def _field(self, name: str, given: frozenset[str] | None) -> None:
         """``x.name``, which calls name(x) where x has no such column."""
+        if name in known.OF_ROWS and (given is None or name not in given):
+            self.columns.add(ANY)  # perhaps the whole row
+            if self.open_unit is not None:
+                self.open_unit.columns.add(ANY)
         if name in self.allowed:
             return
         if given is not None and name not in given:
@@ -59,6 +63,8 @@ class Expressions(Visit):
             if kind_of(step) == "string":
                 name = step.string.sval
                 self.columns.add(name)
+                if name in known.OF_ROWS:
+                    self.columns.add(ANY)
                 if name not in known.HARMLESS and name not in self.allowed:
                     self.call(name)
                     self.given += 1

@@ -190,6 +190,18 @@ SERVER_FILES: frozenset[str] = words(
 )
 """Functions that reach files of the server, those of adminpack included."""
 
+OF_ROWS: frozenset[str] = words(
+    """
+    any_value array_agg concat first_value hash_record json_agg json_agg_strict json_build_array
+    json_build_object jsonb_agg jsonb_agg_strict jsonb_build_array jsonb_build_object lag last_value
+    lead max min mode quote_literal quote_nullable record_out record_send row_to_json to_json
+    to_jsonb
+    """
+)
+"""Harmless functions of one argument that may be a whole row, and give what is in it.
+
+`x.f` calls f(x) where x has no column f."""
+
 SWITCHES: frozenset[str] = words(
     "jit enable_hashjoin enable_mergejoin enable_nestloop enable_seqscan"
 )

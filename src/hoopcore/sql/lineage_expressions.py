@@ -151,11 +151,14 @@ class Expressions:
         self.spend(1)
         if len(names) == 1:
             return scope.column(names[0])
-        if len(names) == 2:
-            return scope.of_source(names[0], names[1])
-        if len(names) == 3:
-            return scope.of_source(names[1], names[2], schema=names[0])
-        raise NotKnown("a name has too many parts")
+        if len(names) > 3:
+            raise NotKnown("a name has too many parts")
+        source = scope.source(names[-2], names[0] if len(names) == 3 else "")
+        counted = source.columns is not None and not source.vague
+        if names[-1] in known.OF_ROWS and counted and source.found(names[-1]) is None:
+            # A call of that function with the whole row.
+            return Column(names[-1], computed({*source.row().value.sources, NOWHERE}))
+        return source.column(names[-1])
 
     def _column_ref(self, reference: Node, scope: Scope, into: _Into) -> None:
         if not _is_star(reference):

@@ -148,7 +148,8 @@ class CopyRows:
         changed: dict[int, bytes] = {}
         if self._header and rows:
             self._header = False
-            self._fields.split(rows.pop(0), self._width)
+            self._fields.split(rows[0], self._width)
+            rows = {place: row for place, row in rows.items() if place}
         if self._styled.indexes:
             clean = [place for place in rows if place not in suspects]
             self._mask(self._styled, rows, clean, changed)
