@@ -18,7 +18,8 @@ from hoopcore.statement import Effect, Relation, Statement, Touch
 
 # A function of PostgreSQL's own that puts its argument where another statement finds it.
 _CARRIERS = frozenset({"set_config", "setval", "pg_notify", "pg_logical_emit_message"})
-_CARRIER_PREFIXES = ("lo_", "pg_advisory", "pg_try_advisory", "dblink", "pg_file_")
+# The time that one of pg_sleep takes is a place as well.
+_CARRIER_PREFIXES = ("lo_", "pg_advisory", "pg_try_advisory", "dblink", "pg_file_", "pg_sleep")
 # They make a table of what they select, and store no text of it.
 _TABLE_MAKERS = frozenset({"CREATE TABLE AS", "SELECT INTO"})
 

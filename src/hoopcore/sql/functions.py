@@ -190,6 +190,21 @@ SERVER_FILES: frozenset[str] = words(
 )
 """Functions that reach files of the server, those of adminpack included."""
 
+ROW_MAKERS: frozenset[str] = words(
+    """
+    aclexplode generate_series generate_subscripts json_array_elements json_array_elements_text
+    json_each json_each_text json_object_keys json_populate_recordset json_to_recordset
+    jsonb_array_elements jsonb_array_elements_text jsonb_each jsonb_each_text jsonb_object_keys
+    jsonb_path_query jsonb_path_query_tz jsonb_populate_recordset jsonb_to_recordset
+    pg_available_extension_versions pg_available_extensions pg_extension_update_paths
+    pg_get_catalog_foreign_keys pg_get_keywords pg_get_publication_tables pg_listening_channels
+    pg_options_to_table pg_partition_ancestors pg_partition_tree pg_snapshot_xip
+    pg_tablespace_databases regexp_matches regexp_split_to_table string_to_table ts_debug ts_parse
+    ts_token_type unnest
+    """
+)
+"""Harmless functions that give as many rows as their arguments say."""
+
 OF_ROWS: frozenset[str] = words(
     """
     any_value array_agg concat first_value hash_record json_agg json_agg_strict json_build_array

@@ -20,6 +20,8 @@ from hoopcore.sql.lineage_scope import Scope
 from hoopcore.sql.lineage_values import (
     CLEAN,
     NOWHERE,
+    PSEUDO,
+    VARIES,
     Base,
     Column,
     NotKnown,
@@ -40,27 +42,15 @@ _PLAIN = words(
     xml_expr xml_serialize
     """
 )
-# They give as many rows as their arguments say, and repeat the row that they stand in.
-_SETS = words(
+# What differs from group to group whatever stands in it.  The least and the greatest value of a
+# column are values of that column.
+_VARYING = known.AGGREGATES - words("min max")
+# The same from row to row.
+_MAKING = known.ROW_MAKERS | words(
     """
-    aclexplode generate_series generate_subscripts json_array_elements json_array_elements_text
-    json_each json_each_text json_object_keys json_populate_recordset json_to_recordset
-    jsonb_array_elements jsonb_array_elements_text jsonb_each jsonb_each_text jsonb_object_keys
-    jsonb_path_query jsonb_path_query_tz jsonb_populate_recordset jsonb_to_recordset
-    pg_available_extension_versions pg_available_extensions pg_extension_update_paths
-    pg_get_catalog_foreign_keys pg_get_keywords pg_get_publication_tables pg_listening_channels
-    pg_options_to_table pg_partition_ancestors pg_partition_tree pg_snapshot_xip
-    pg_tablespace_databases regexp_matches regexp_split_to_table string_to_table ts_debug ts_parse
-    ts_token_type unnest
+    clock_timestamp gen_random_uuid random random_normal timeofday uuidv4 uuidv7
     """
 )
-# What differs from row to row, or from group to group, whatever stands in it.  The least and the
-# greatest value of a column are values of that column.
-_VARYING = (
-    known.AGGREGATES
-    | _SETS
-    | words("random random_normal gen_random_uuid uuidv4 uuidv7 clock_timestamp timeofday")
-) - words("min max")
 _KIND_OF_MESSAGE = {field.message_type.name: field.name for field in tree.Node.DESCRIPTOR.fields}
 _LONG_NAME = 59  # the server cuts a name at 63 bytes of its own encoding
 
@@ -219,18 +209,20 @@ class Expressions:
 
     def _grouping(self, call: Node, scope: Scope, into: _Into) -> None:
         """GROUPING says which columns are grouped by, and nothing of their values."""
-        into.add(NOWHERE)
+        into.add(VARIES)
 
     def _of_no_relation(self, node: Node, scope: Scope, into: _Into) -> None:
         """What differs from row to row whatever is in them."""
         self._children(node, scope, into)
-        into.add(NOWHERE)
+        into.add(VARIES)
 
     def _call(self, call: Node, scope: Scope, into: _Into) -> None:
         names = [name.string.sval for name in call.funcname]
         if names[-1] not in known.HARMLESS or names[:-1] not in ([], ["pg_catalog"]):
             raise NotKnown("it calls a function that is not known")
         if call.HasField("over") or names[-1] in _VARYING:
+            into.add(VARIES)
+        elif names[-1] in _MAKING:
             into.add(NOWHERE)
         if call.HasField("over"):
             self._window(call.over, scope, into)
@@ -243,7 +235,7 @@ class Expressions:
             into |= self._counted(call.args[0], scope, distinct=call.agg_distinct)
         else:
             given = self.parts(call.args, scope)
-            if names[-1] in _SETS:
+            if names[-1] in known.ROW_MAKERS:
                 self.repeats |= given
                 self.counted_by(given)
             into |= given
@@ -301,17 +293,18 @@ class Expressions:
 
     def _one_row(self, link: Node, scope: Scope) -> list[Value]:
         """The values of a sub-select that gives one row."""
-        query = link.subselect.select_stmt
-        try:
-            # Without the levels around: what names nothing of them is one value for all rows, and
-            # so as good as a constant.
-            columns, filters = self.filtered(query, Scope((), scope.ctes))
-            apart = {NOWHERE}
-        except NotKnown:
-            columns, filters = self.filtered(query, _inner(scope))
-            apart = set()
+        around = [(level, level.touched) for level in scope.levels]
+        for level in scope.levels:
+            level.touched = False
+        columns, filters = self.filtered(link.subselect.select_stmt, _inner(scope))
+        # What names nothing of the levels around is one value for all rows: as good as a constant.
+        apart = not scope.ctes and not any(level.touched for level, _ in around)
+        for level, before in around:
+            level.touched = level.touched or before
         values = (column.value.with_derived(frozenset(filters)) for column in columns)
-        return [Value(value.copied, value.derived - apart, value.pure) for value in values]
+        if not apart:
+            return list(values)
+        return [Value(value.copied, value.derived - PSEUDO, value.pure) for value in values]
 
     def _sub_link(self, link: Node, scope: Scope, into: _Into) -> None:
         names = [name.string.sval for name in link.oper_name]

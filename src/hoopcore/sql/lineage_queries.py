@@ -115,6 +115,8 @@ class Queries(From):
                 columns += self._row_star(value.a_indirection, scope)
             else:
                 column = self.column(value, scope).named(plain_name(name_of(target)))
+                if kind_of(value) not in ("column_ref", "sub_link"):
+                    self.evaluated(column.value.derived)
                 columns.append(column if column.value.sources else column._replace(value=MADE))
             self.spend(1)
         self.spend(len(columns))
