@@ -18,7 +18,8 @@ from hoopcore.statement import Effect, Relation, Statement, Touch
 
 # A function of PostgreSQL's own that puts its argument where another statement finds it.
 _CARRIERS = frozenset({"set_config", "setval", "pg_notify", "pg_logical_emit_message"})
-_CARRIER_PREFIXES = ("lo_", "pg_advisory", "pg_try_advisory", "dblink", "pg_file_")
+# The time that one of pg_sleep takes is a place as well.
+_CARRIER_PREFIXES = ("lo_", "pg_advisory", "pg_try_advisory", "dblink", "pg_file_", "pg_sleep")
 # They make a table of what they select, and store no text of it.
 _TABLE_MAKERS = frozenset({"CREATE TABLE AS", "SELECT INTO"})
 
@@ -80,7 +81,7 @@ def refused(masks: Masks, statement: Statement, traced: Statement | None) -> str
         return None
     if effects & {Effect.SERVER_FILE, Effect.PROGRAM}:
         return "mask-copy-out"
-    if traced is not None and masks.tells(traced):
+    if masks.tells(statement if traced is None else traced):
         return "mask-tells"
     if statement.copies and (traced is None or masks.writes_masked(traced)):
         return "mask-copies"

@@ -25,7 +25,7 @@ from hoopcore.plans import Column, Plan, strictest
 from hoopcore.sql.catalog import Catalog, Table
 from hoopcore.sql.copied import possible
 from hoopcore.sql.lineage import Base, Lineage, Output, lineage, runs_own
-from hoopcore.sql.lineage_values import NOWHERE
+from hoopcore.sql.lineage_values import PSEUDO
 from hoopcore.sql.spelling import spelled
 from hoopcore.sql.system import is_harmless, is_harmless_column
 from hoopcore.statement import FENCING, CopyOut, Effect, Reading, Relation, Statement, Touch
@@ -345,6 +345,12 @@ class Bound:
             hidden = self.hidden(base)
             if hidden is not None:
                 style = stricter(style, hidden)
+        # Hashes of what is not the column would tell which guess has the hash of its value.
+        alone = not output.made and not output.derived
+        if style is Style.HASH and not (
+            alone and all(self.hidden(base) is style for base in output.itself)
+        ):
+            return Style.NULL
         return style
 
     def _is_whole(self, output: Output) -> bool:
@@ -359,7 +365,7 @@ class Bound:
 
     def hidden(self, base: Base) -> Style | None:
         """The style of a base column; NULL where it is not known what it holds."""
-        if base == NOWHERE:
+        if base in PSEUDO:
             return None
         table = None if self.catalog is None else self.catalog.table(base[0])
         if table is None:
@@ -380,16 +386,41 @@ class Bound:
         """Whether which rows it gives, or how many, tells masked values by itself.
 
         That is so where a condition holds a masked column against one that is not, or where there
-        are many conditions on masked columns: each tells one thing of a row.
+        are many conditions on masked columns: each tells one thing of a row.  A statement whose
+        lineage is not known may do that with any condition at all.
         """
+        found = self.lineage(statement)
+        if not found.traced:
+            return self._reads_declared(statement) and bool(statement.filters)
         asked = 0
-        for bases in self.lineage(statement).decides:
-            hidden = [self.hidden(base) is not None for base in bases]
-            if any(hidden):
-                asked += 1
-                if not all(hidden) or asked > _MOST_ASKED:
-                    return True
-        return False
+        for choices in found.decides:
+            masked = self._mixed(choices)
+            if masked is None:
+                return True
+            asked += masked
+        return asked > _MOST_ASKED or any(self._mixed(one) is None for one in found.within)
+
+    def _mixed(self, choices: tuple[frozenset[Base], ...]) -> int | None:
+        """How many parts of a condition ask about masked columns; None where they mix with others.
+
+        Where one part of an OR does, the others may be about anything: it tells one thing of a row.
+        Two such would tell of every row of theirs which it is, so it counts as many.
+        """
+        masked = [one for one in choices if any(self.hidden(base) is not None for base in one)]
+        mixing = masked if len(masked) == 1 else choices if masked else ()
+        if any(self.hidden(base) is None for one in mixing for base in one):
+            return None
+        return _MOST_ASKED // 2 + 1 if len(masked) == 1 < len(choices) else len(masked)
+
+    def _reads_declared(self, statement: Statement) -> bool:
+        """Whether a query that it holds names a relation with masked columns, or a view of one."""
+        if statement.flow is None or self.catalog is None:
+            return False
+        return any(
+            self.is_near(touch.relation)
+            for touch in statement.touches
+            if self.catalog.named(touch.relation)
+        )
 
     # Statements.
 

@@ -44,7 +44,8 @@ def explain(bound: Bound, reading: Reading) -> tuple[Told, ...] | str:
         return ()
     place = len(reading.statements) - 1
     statement = bound.traceable(reading, place)
-    if statement is None:
+    shows_plan = statement is not None and statement.tag == "EXPLAIN"
+    if statement is None or (shows_plan and not bound.covers(reading)):
         last = reading.statements[-1]
         if not bound.covers(reading):
             return "it comes near no masked column: only detectors look at its rows"

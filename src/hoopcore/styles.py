@@ -146,6 +146,28 @@ def _places_of(octets: Octets, byte: int, start: int, stop: int) -> Offsets:
     )
 
 
+def star_at_once(octets: Octets, starts: Offsets, sizes: Offsets) -> None:
+    """Writes ``*`` over each range, in words, since a step of numpy costs the same for 8 bytes.
+
+    A range ends with the range; the words within one may lie over each other.
+    """
+    for width in (8, 4, 2, 1):
+        here = np.flatnonzero(sizes >= width)
+        if len(here):
+            words: Any = np.ndarray((len(octets) - width + 1,), f"u{width}", octets, 0, (1,))
+            star = int.from_bytes(b"*" * width, "big")
+            begins, left = starts[here], sizes[here]
+            words[begins + left - width] = star
+            while len(begins):
+                words[begins] = star
+                more = np.flatnonzero(left > 2 * width)
+                begins, left = begins[more] + width, left[more] - width
+        rest = np.flatnonzero(sizes < width)
+        starts, sizes = starts[rest], sizes[rest]
+        if not len(rest):
+            return
+
+
 def each_of(starts: Offsets, sizes: Offsets) -> Offsets:
     """Every offset of the ranges, one range after the other."""
     ends = np.cumsum(sizes)

@@ -101,7 +101,7 @@ def test_an_answer_of_another_form_is_one_line_and_the_way_to_the_traceback(
         (["-o", "json", "targets"], "Options come after the command"),
         (["targets", "--nope"], "no such option: --nope\n      See:  hoop targets --help"),
         (["targets", "extra"], "See:  hoop targets --help"),
-        (["request"], "missing argument 'TARGET'\n      See:  hoop request --help"),
+        (["request"], "a target is needed\n      They are listed by:  hoop targets"),
         (["review", "nope"], "See:  hoop review --help"),
         (["review", "mine", "--nope"], "See:  hoop review mine --help"),
         (["completion", "tcsh"], "See:  hoop completion --help"),

@@ -50,7 +50,7 @@ votes = 2
 """
 SCHEMA = """
 create table notes (id int primary key, note text);
-insert into notes select n, 'note ' || n from generate_series(1, 20) n;
+insert into notes select n, 'note ' || n from generate_series(1, 24) n;
 create table drafts (id int primary key);
 insert into drafts select generate_series(1, 5);
 grant all on notes, drafts to shop_app;

@@ -164,6 +164,18 @@ async def test_asyncpg_s_cached_statement_is_masked_on_every_run(dsn: str) -> No
         await connection.close()
 
 
+async def test_asyncpg_learns_types_that_it_does_not_know(dsn: str) -> None:
+    """It asks the catalog for them, and sets jit off and on around that."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        found = await connection.fetch("select o from orders o where o.id = 1")
+        assert found[0]["o"]["id"] == 1
+        masked = await connection.fetch("select c, name from customers c where c.id = 1")
+        assert tuple(masked[0]) == (None, "Ada Lindgren")
+    finally:
+        await connection.close()
+
+
 async def test_many_connections_share_one_hoop_connect(dsn: str) -> None:
     async def one(number: int) -> int:
         connection = await asyncpg.connect(dsn)

@@ -251,7 +251,7 @@ def test_what_is_held_by_the_ssh_door_is_cancelled_and_approved_there(
         dsn = f"host=127.0.0.1 port={port} dbname=shop user={asker.name} sslmode=disable"
         with psycopg.connect(dsn, autocommit=True) as connection:
             one = connection.pgconn
-            one.send_query(b"delete from notes where id = 19 returning id")
+            one.send_query(b"delete from notes where id = 21 returning id")
             waiting(decider)
             one.get_cancel().cancel()
             result = one.get_result()
@@ -259,6 +259,6 @@ def test_what_is_held_by_the_ssh_door_is_cancelled_and_approved_there(
             assert result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == b"57014"
             assert one.get_result() is None
             with meanwhile(deciding(decider, "approve")):
-                found = connection.execute("delete from notes where id = 19 returning id")
-                assert found.fetchone() == (19,)
-    assert holding.direct("select count(*) from notes where id = 19") == [(0,)]
+                found = connection.execute("delete from notes where id = 21 returning id")
+                assert found.fetchone() == (21,)
+    assert holding.direct("select count(*) from notes where id = 21") == [(0,)]

@@ -339,6 +339,37 @@ def test_settings_are_given_where_both_sides_are_constants() -> None:
 
 
 @pytest.mark.parametrize(
+    "inner",
+    [
+        "select s from (values ('role')) v(name), lateral set_config(name, 'x', false) s",
+        "select 1 from (values ('role')) v(name) where set_config(name, 'x', false) <> ''",
+        "select set_config(name, 'x', false) from (values ('role')) v(name)",
+        "with w as (select set_config(name, 'x', false) from (values ('role')) v(name)) table w",
+        "select 1 from (values ('role')) v(name) order by set_config(name, 'x', false)",
+        "select 1 from (select 'role') v(name) group by set_config(name, $1, false)",
+    ],
+)
+def test_the_name_of_a_setting_means_nothing_in_a_query_within(inner: str) -> None:
+    around = "from pg_settings where name = 'jit'"
+    assert one(f"select set_config(name, 'off', false) {around}").settings == (("jit", "off"),)
+    for text in (f"select ({inner}) {around}", f"select abs(({inner})::int) {around}"):
+        found = one(text)
+        assert found.opaque
+        assert "call" in found.effects
+        assert found.settings == ()
+
+
+def test_a_switch_may_be_set_by_a_parameter_and_by_nothing_that_was_read() -> None:
+    """asyncpg sets jit back behind its questions about types."""
+    switch = one("select set_config('jit', $1, false)")
+    assert switch.effects == {"set", "read"}
+    assert (switch.settings, switch.copies, switch.opaque) == ((("jit", ""),), False, False)
+    for text in ("'role', $1", "'jit', (select ssn from c)", "'a.b', $1", "$1, $2"):
+        other = one(f"select set_config({text}, false)")
+        assert ("call" in other.effects, other.copies, other.opaque) == (True, True, True)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "set search_path = public, pg_catalog",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoopcore.styles import FORMED, Style, hidden, hidden_at_once
+from hoopcore.styles import FORMED, Style, hidden, hidden_at_once, star_at_once
 
 STARS = [style for style in Style if style not in FORMED]
 
@@ -96,3 +96,16 @@ def test_a_column_at_once_hides_what_its_values_would(
         start + hidden(style, value, utf8=utf8) for start, value in zip(starts, column, strict=True)
     ]
     assert found.tolist() == wanted
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9)), max_size=30))
+def test_stars_stand_where_they_are_to_and_nowhere_else(ranges: list[tuple[int, int]]) -> None:
+    starts, sizes, wanted = [], [], bytearray()
+    for size, gap in ranges:
+        wanted += b"x" * gap
+        starts.append(len(wanted))
+        sizes.append(size)
+        wanted += b"*" * size
+    octets = np.frombuffer(bytearray(b"x" * len(wanted)), np.uint8)
+    star_at_once(octets, np.array(starts, np.int64), np.array(sizes, np.int64))
+    assert octets.tobytes() == bytes(wanted)

@@ -43,6 +43,10 @@ class Expressions(Visit):
 
     def _field(self, name: str, given: frozenset[str] | None) -> None:
         """``x.name``, which calls name(x) where x has no such column."""
+        if name in known.OF_ROWS and (given is None or name not in given):
+            self.columns.add(ANY)  # perhaps the whole row
+            if self.open_unit is not None:
+                self.open_unit.columns.add(ANY)
         if name in self.allowed:
             return
         if given is not None and name not in given:
@@ -59,6 +63,8 @@ class Expressions(Visit):
             if kind_of(step) == "string":
                 name = step.string.sval
                 self.columns.add(name)
+                if name in known.OF_ROWS:
+                    self.columns.add(ANY)
                 if name not in known.HARMLESS and name not in self.allowed:
                     self.call(name)
                     self.given += 1
@@ -211,6 +217,10 @@ class Expressions(Visit):
             self.keeps.add("setting")
         if len(texts) == 3 and texts[0] is not None and texts[1] is not None:
             self.set(texts[0], texts[1])
+        elif (
+            len(texts) == 3 and texts[0] in known.SWITCHES and kind_of(call.args[1]) == "param_ref"
+        ):
+            self.set(texts[0], "")  # as asyncpg does around its questions about types
         else:
             self.call("set_config")
             self.copies = True

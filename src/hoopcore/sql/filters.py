@@ -13,20 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from hoopcore.sql.functions import words
+from hoopcore.sql.functions import ROW_MAKERS
 from hoopcore.sql.grammar import Node, kind_of
 from hoopcore.sql.literals import ANY
-
-# They give as many rows as their argument says.
-_ROW_MAKERS = words(
-    """
-    generate_series generate_subscripts unnest regexp_matches regexp_split_to_table string_to_table
-    json_array_elements json_array_elements_text json_each json_each_text json_object_keys
-    jsonb_array_elements jsonb_array_elements_text jsonb_each jsonb_each_text jsonb_object_keys
-    json_populate_recordset jsonb_populate_recordset json_to_recordset jsonb_to_recordset
-    jsonb_path_query jsonb_path_query_tz
-    """
-)
 
 
 class Filters:
@@ -103,7 +92,7 @@ class Filters:
     @staticmethod
     def makes_rows(function: str) -> bool:
         """Whether how many rows there are hangs on its arguments."""
-        return function in _ROW_MAKERS
+        return function in ROW_MAKERS
 
     # --- the end ----------------------------------------------------------------------------------
 

@@ -147,6 +147,9 @@ def words(*lists: str) -> frozenset[str]:
     return frozenset(word for text in lists for word in text.split())
 
 
+AGGREGATES: frozenset[str] = words(_AGGREGATES)
+"""Functions of pg_catalog that make one value of many rows."""
+
 HARMLESS: frozenset[str] = words(
     *(_AGGREGATES, _WINDOWS, _NUMBERS, _STRINGS, _TIMES, _ARRAYS_AND_RANGES),
     *(_JSON_AND_XML, _OTHER_TYPES, _TEXT_SEARCH, _CATALOG),
@@ -186,6 +189,38 @@ SERVER_FILES: frozenset[str] = words(
     """
 )
 """Functions that reach files of the server, those of adminpack included."""
+
+ROW_MAKERS: frozenset[str] = words(
+    """
+    aclexplode generate_series generate_subscripts json_array_elements json_array_elements_text
+    json_each json_each_text json_object_keys json_populate_recordset json_to_recordset
+    jsonb_array_elements jsonb_array_elements_text jsonb_each jsonb_each_text jsonb_object_keys
+    jsonb_path_query jsonb_path_query_tz jsonb_populate_recordset jsonb_to_recordset
+    pg_available_extension_versions pg_available_extensions pg_extension_update_paths
+    pg_get_catalog_foreign_keys pg_get_keywords pg_get_publication_tables pg_listening_channels
+    pg_options_to_table pg_partition_ancestors pg_partition_tree pg_snapshot_xip
+    pg_tablespace_databases regexp_matches regexp_split_to_table string_to_table ts_debug ts_parse
+    ts_token_type unnest
+    """
+)
+"""Harmless functions that give as many rows as their arguments say."""
+
+OF_ROWS: frozenset[str] = words(
+    """
+    any_value array_agg concat first_value hash_record json_agg json_agg_strict json_build_array
+    json_build_object jsonb_agg jsonb_agg_strict jsonb_build_array jsonb_build_object lag last_value
+    lead max min mode quote_literal quote_nullable record_out record_send row_to_json to_json
+    to_jsonb
+    """
+)
+"""Harmless functions of one argument that may be a whole row, and give what is in it.
+
+`x.f` calls f(x) where x has no column f."""
+
+SWITCHES: frozenset[str] = words(
+    "jit enable_hashjoin enable_mergejoin enable_nestloop enable_seqscan"
+)
+"""Settings that are on or off, and change nothing but how fast a statement is."""
 
 # `x.f` calls f(x) where x has no column f: `SELECT t.pg_read_file FROM unnest(…) t` reads a file.
 # The families below hold every function of pg_catalog that is not harmless, does more than compute

@@ -22,6 +22,7 @@ from hoopcore.sql.lineage_changes import Changes
 from hoopcore.sql.lineage_scope import Source
 from hoopcore.sql.lineage_values import (
     MADE,
+    PSEUDO,
     Base,
     Column,
     Lineage,
@@ -53,9 +54,11 @@ def lineage(statement: Statement, catalog: Catalog) -> Lineage:
         return Lineage(None, why=str(problem))
     except Exception:  # noqa: BLE001 - fail closed: a tree we did not think of is not traced
         return Lineage(None, why="its tree is not understood")
-    return Lineage(
-        outputs, frozenset(tracing.written - MADE.derived), decides=tuple(tracing.decides)
-    )
+    written = frozenset(tracing.written - PSEUDO)
+    decides, within = tuple(tracing.decides), frozenset(tracing.within)
+    if statement.tag == "EXPLAIN":  # its rows tell of the plan, and of what a run would do
+        return Lineage(None, written, "it shows a plan", decides, within, True)
+    return Lineage(outputs, written, "", decides, within, True)
 
 
 def runs_own(statement: Statement, catalog: Catalog | None) -> bool:
@@ -72,7 +75,8 @@ def runs_own(statement: Statement, catalog: Catalog | None) -> bool:
 
 def _output(column: Column) -> Output:
     value = column.value
-    return Output(column.name, value.copied, value.derived - MADE.derived, column.origins)
+    made = not value.derived.isdisjoint(MADE.derived)
+    return Output(column.name, value.copied, value.derived - PSEUDO, column.origins, made)
 
 
 class _Tracing(Changes):

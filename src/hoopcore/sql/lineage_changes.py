@@ -86,12 +86,26 @@ class Changes(Queries):
         if change.HasField("on_conflict_clause"):
             proposed = computed({base for column in given for base in column.value.sources})
             columns = tuple(Column(one.name, proposed) for one in target.columns or ())
+            self._meet(change, target)
             level = Level.of(target)
             level.sources.append(Source("excluded", columns))
             within = scope.within(level)
             self._assign(change.on_conflict_clause.target_list, within)
             self._decides(change.on_conflict_clause, "where_clause", within)
         return self._returned(change, target, Level(), scope)
+
+    def _meet(self, change: Node, target: Source) -> None:
+        """ON CONFLICT says of each row that is given whether its values are there already."""
+        rows = change.select_stmt.select_stmt
+        if len(rows.values_lists) == 1 or not kind_of(change.select_stmt):
+            return
+        named = [node.index_elem for node in change.on_conflict_clause.infer.index_elems]
+        if named and all(element.name for element in named):
+            columns = [target.column(plain_name(element.name)) for element in named]
+        else:
+            columns = list(target.columns or ())
+        for column in columns:
+            self.counted_by(column.value.sources)
 
     def _update(self, change: Node, scope: Scope) -> list[Column]:
         target = self._target(change.relation)

@@ -17,7 +17,17 @@ from hoopcore.sql.expressions import BETWEEN
 from hoopcore.sql.functions import words
 from hoopcore.sql.grammar import Node, kind_of, tree
 from hoopcore.sql.lineage_scope import Scope
-from hoopcore.sql.lineage_values import CLEAN, Base, Column, NotKnown, Value, computed
+from hoopcore.sql.lineage_values import (
+    CLEAN,
+    NOWHERE,
+    PSEUDO,
+    VARIES,
+    Base,
+    Column,
+    NotKnown,
+    Value,
+    computed,
+)
 
 # What is made of what stands in it, and of nothing else.
 _PLAIN = words(
@@ -32,18 +42,13 @@ _PLAIN = words(
     xml_expr xml_serialize
     """
 )
-# They give as many rows as their arguments say, and repeat the row that they stand in.
-_SETS = words(
+# What differs from group to group whatever stands in it.  The least and the greatest value of a
+# column are values of that column.
+_VARYING = known.AGGREGATES - words("min max")
+# The same from row to row.
+_MAKING = known.ROW_MAKERS | words(
     """
-    aclexplode generate_series generate_subscripts json_array_elements json_array_elements_text
-    json_each json_each_text json_object_keys json_populate_recordset json_to_recordset
-    jsonb_array_elements jsonb_array_elements_text jsonb_each jsonb_each_text jsonb_object_keys
-    jsonb_path_query jsonb_path_query_tz jsonb_populate_recordset jsonb_to_recordset
-    pg_available_extension_versions pg_available_extensions pg_extension_update_paths
-    pg_get_catalog_foreign_keys pg_get_keywords pg_get_publication_tables pg_listening_channels
-    pg_options_to_table pg_partition_ancestors pg_partition_tree pg_snapshot_xip
-    pg_tablespace_databases regexp_matches regexp_split_to_table string_to_table ts_debug ts_parse
-    ts_token_type unnest
+    clock_timestamp gen_random_uuid random random_normal timeofday uuidv4 uuidv7
     """
 )
 _KIND_OF_MESSAGE = {field.message_type.name: field.name for field in tree.Node.DESCRIPTOR.fields}
@@ -136,11 +141,14 @@ class Expressions:
         self.spend(1)
         if len(names) == 1:
             return scope.column(names[0])
-        if len(names) == 2:
-            return scope.of_source(names[0], names[1])
-        if len(names) == 3:
-            return scope.of_source(names[1], names[2], schema=names[0])
-        raise NotKnown("a name has too many parts")
+        if len(names) > 3:
+            raise NotKnown("a name has too many parts")
+        source = scope.source(names[-2], names[0] if len(names) == 3 else "")
+        counted = source.columns is not None and not source.vague
+        if names[-1] in known.OF_ROWS and counted and source.found(names[-1]) is None:
+            # A call of that function with the whole row.
+            return Column(names[-1], computed({*source.row().value.sources, NOWHERE}))
+        return source.column(names[-1])
 
     def _column_ref(self, reference: Node, scope: Scope, into: _Into) -> None:
         if not _is_star(reference):
@@ -201,11 +209,21 @@ class Expressions:
 
     def _grouping(self, call: Node, scope: Scope, into: _Into) -> None:
         """GROUPING says which columns are grouped by, and nothing of their values."""
+        into.add(VARIES)
+
+    def _of_no_relation(self, node: Node, scope: Scope, into: _Into) -> None:
+        """What differs from row to row whatever is in them."""
+        self._children(node, scope, into)
+        into.add(VARIES)
 
     def _call(self, call: Node, scope: Scope, into: _Into) -> None:
         names = [name.string.sval for name in call.funcname]
         if names[-1] not in known.HARMLESS or names[:-1] not in ([], ["pg_catalog"]):
             raise NotKnown("it calls a function that is not known")
+        if call.HasField("over") or names[-1] in _VARYING:
+            into.add(VARIES)
+        elif names[-1] in _MAKING:
+            into.add(NOWHERE)
         if call.HasField("over"):
             self._window(call.over, scope, into)
             if call.over.name:
@@ -217,7 +235,7 @@ class Expressions:
             into |= self._counted(call.args[0], scope, distinct=call.agg_distinct)
         else:
             given = self.parts(call.args, scope)
-            if names[-1] in _SETS:
+            if names[-1] in known.ROW_MAKERS:
                 self.repeats |= given
                 self.counted_by(given)
             into |= given
@@ -268,15 +286,34 @@ class Expressions:
 
     def _scalar(self, link: Node, scope: Scope) -> Value:
         """``(select x …)``: x as it stands, as far as nothing decides which."""
-        columns, filters = self.filtered(link.subselect.select_stmt, _inner(scope))
+        columns = self._one_row(link, scope)
         if len(columns) != 1:
             raise NotKnown("a sub-select has not one column")
-        return columns[0].value.with_derived(frozenset(filters))
+        return columns[0]
+
+    def _one_row(self, link: Node, scope: Scope) -> list[Value]:
+        """The values of a sub-select that gives one row."""
+        around = [(level, level.touched) for level in scope.levels]
+        for level in scope.levels:
+            level.touched = False
+        columns, filters = self.filtered(link.subselect.select_stmt, _inner(scope))
+        # What names nothing of the levels around is one value for all rows: as good as a constant.
+        apart = not scope.ctes and not any(level.touched for level, _ in around)
+        for level, before in around:
+            level.touched = level.touched or before
+        values = (column.value.with_derived(frozenset(filters)) for column in columns)
+        if not apart:
+            return list(values)
+        return [Value(value.copied, value.derived - PSEUDO, value.pure) for value in values]
 
     def _sub_link(self, link: Node, scope: Scope, into: _Into) -> None:
         names = [name.string.sval for name in link.oper_name]
         if names and (names[-1] not in known.OPERATORS or names[:-1] not in ([], ["pg_catalog"])):
             raise NotKnown("it has an operator that is not known")
+        if link.sub_link_type == tree.EXPR_SUBLINK:
+            for value in self._one_row(link, scope):
+                into |= value.sources
+            return
         columns, filters = self.filtered(link.subselect.select_stmt, _inner(scope))
         into |= filters
         if link.sub_link_type == tree.EXISTS_SUBLINK:
@@ -293,6 +330,10 @@ class Expressions:
         "type_name": _type_name,
         "null_test": _null_test,
         "grouping_func": _grouping,
+        "merge_support_func": _of_no_relation,
+        "json_agg_constructor": _of_no_relation,
+        "json_array_agg": _of_no_relation,
+        "json_object_agg": _of_no_relation,
         "func_call": _call,
         "sub_link": _sub_link,
     }

@@ -36,6 +36,7 @@ class Queries(From):
             return self._set_operation(query, scope)
         if query.values_lists:
             columns = self._values(query.values_lists, scope)
+            self.arrange(query.sort_clause, columns, Scope((), scope.ctes))
             self._decide(query, scope, columns)
             return columns
         return self._select(query, scope)
@@ -64,7 +65,7 @@ class Queries(From):
         left, right = self.query(query.larg, scope), self.query(query.rarg, scope)
         columns = _united(left, right)
         if query.sort_clause or not (query.all and query.op == tree.SETOP_UNION):
-            self.arrange_values(column.value for column in columns)
+            self.arrange_all(columns)
         if self.filters is not None and not (query.all and query.op == tree.SETOP_UNION):
             self._all(columns)
         self._decide(query, Scope((), scope.ctes), columns)
@@ -114,6 +115,8 @@ class Queries(From):
                 columns += self._row_star(value.a_indirection, scope)
             else:
                 column = self.column(value, scope).named(plain_name(name_of(target)))
+                if kind_of(value) not in ("column_ref", "sub_link"):
+                    self.evaluated(column.value.derived)
                 columns.append(column if column.value.sources else column._replace(value=MADE))
             self.spend(1)
         self.spend(len(columns))
@@ -141,14 +144,13 @@ class Queries(From):
 
     def _arrange(self, query: Node, scope: Scope, columns: Sequence[Column]) -> None:
         """What the rows are grouped, ordered and made distinct by."""
-        targets = query.target_list
         for clause in (query.group_clause, query.sort_clause):
-            self.arrange(clause, targets, columns, scope)
+            self.arrange(clause, columns, scope)
         if query.distinct_clause:
             if any(map(kind_of, query.distinct_clause)):
-                self.arrange(query.distinct_clause, targets, columns, scope)
+                self.arrange(query.distinct_clause, columns, scope)
             else:
-                self.arrange_all(targets, scope)
+                self.arrange_all(columns)
 
     def _decide(self, query: Node, scope: Scope, columns: Sequence[Column]) -> None:
         """ORDER BY and LIMIT: which rows come, where not all do."""
@@ -181,6 +183,9 @@ class Queries(From):
             kind = kind_of(inner)
             if kind == "a_const" or not kind:
                 self._all(columns)
+                continue
+            if kind == "row_expr":  # the server takes one apart
+                self._by(inner.row_expr.args, scope, columns)
                 continue
             name = ""
             if kind == "column_ref" and len(inner.column_ref.fields) == 1:
@@ -277,8 +282,10 @@ class Cte:
             scope = tracing.with_of(query, self._scope)
             united = _united(self._so_far, tracing.query(query.rarg, scope))
             if [column.value for column in united] == [one.value for one in self._so_far]:
-                if tracing.filters is not None and not query.all:
-                    tracing.filters |= {b for one in united for b in one.value.sources}
+                if not query.all:
+                    tracing.arrange_all(united)
+                    if tracing.filters is not None:
+                        tracing.filters |= {b for one in united for b in one.value.sources}
                 return united
             self._so_far = united
         raise NotKnown("a recursive query does not settle")
@@ -297,6 +304,9 @@ class Cte:
         if node.HasField("cycle_clause"):
             cycle = node.cycle_clause
             names += [cycle.cycle_mark_column, cycle.cycle_path_column]
+            # How far it goes hangs on what is in its rows.
+            self._tracing.counted_by(everything.sources)
+            self._filters |= everything.sources
         return [*columns, *(Column(plain_name(name), everything) for name in names)]
 
 
@@ -305,7 +315,14 @@ def _united(left: Sequence[Column], right: Sequence[Column]) -> list[Column]:
     if len(left) != len(right):
         raise NotKnown("the parts of a set operation are not of one width")
     pairs = zip(left, right, strict=True)
-    return [Column(one.name, either(one.value, other.value)) for one, other in pairs]
+    return [Column(one.name, _one_of(one.value, other.value)) for one, other in pairs]
+
+
+def _one_of(one: Value, other: Value) -> Value:
+    """Of two columns as they stand; else what differs between the two is in no relation."""
+    found = either(one, other)
+    plain = one.copied and other.copied and not found.derived
+    return found if plain else found.with_derived(MADE.derived)
 
 
 def _ends_in_star(expression: Node) -> bool:

@@ -6,7 +6,9 @@ the value out by itself, since the rows that come, or their number, are the valu
 condition is noted by the columns in it; whether that mixes masked ones with others is asked by who
 knows the masks (decision 0026).
 
-Only what stands at the outside counts: within an expression it makes a value, and is its source.
+Within an expression a condition makes a value, and its columns are sources of that; but how much is
+done there shows elsewhere (in counters, in time, at which row an error comes), so one that mixes is
+noted as well.
 
 Order: conditions, what is counted, what is ordered and grouped by.
 """
@@ -18,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from hoopcore.sql.grammar import Node, kind_of, tree
 from hoopcore.sql.lineage_expressions import Expressions
 from hoopcore.sql.lineage_scope import Scope
-from hoopcore.sql.lineage_values import NOWHERE, Base, Column, Value
+from hoopcore.sql.lineage_values import NOWHERE, Base, Column, NotKnown
 
 
 class Rows(Expressions):
@@ -26,24 +28,24 @@ class Rows(Expressions):
 
     def __init__(self, effort: int) -> None:
         super().__init__(effort)
-        self.decides: list[frozenset[Base]] = []
+        self.decides: list[tuple[frozenset[Base], ...]] = []
+        self.within: set[tuple[frozenset[Base], ...]] = set()  # the same within expressions
 
     # --- conditions -----------------------------------------------------------------------------
 
-    def decide(self, node: Node, scope: Scope) -> None:
-        """A condition on rows.  The parts of an AND decide one by one, those of an OR together."""
-        if not self.outside:
-            return
+    def decide(self, node: Node, scope: Scope, *, negated: bool = False) -> None:
+        """A condition on rows.  The parts of an AND decide one by one, those of an OR at once."""
         kind = kind_of(node)
         if kind == "bool_expr":
-            inner = node.bool_expr.args
-            if node.bool_expr.boolop == tree.AND_EXPR:
+            inner, operator = node.bool_expr.args, node.bool_expr.boolop
+            if operator == tree.NOT_EXPR:
+                self.decide(inner[0], scope, negated=not negated)
+            elif (operator == tree.AND_EXPR) != negated:
                 for part in inner:
-                    self.decide(part, scope)
-                return
-            if node.bool_expr.boolop == tree.NOT_EXPR and _is_asked(inner[0]):
-                node, kind = inner[0], "sub_link"
-        if kind == "sub_link" and _is_asked(node):
+                    self.decide(part, scope, negated=negated)
+            else:
+                self._note(*(self.parts((part,), scope) for part in inner))
+        elif kind == "sub_link" and _is_asked(node):
             self._ask(node.sub_link, scope)
         elif kind:
             self.mix((node,), scope)
@@ -59,97 +61,85 @@ class Rows(Expressions):
 
     def mix(self, nodes: Sequence[Node], scope: Scope) -> None:
         """One condition, whatever it does with the columns in it."""
-        if self.outside:
-            self._note(self.parts(nodes, scope))
+        self._note(self.parts(nodes, scope))
 
     def same(self, left: Column, right: Column) -> None:
         """Two columns that are to be equal."""
-        if self.outside:
-            self._note(left.value.sources | right.value.sources)
+        self._note(left.value.sources | right.value.sources)
 
-    def _note(self, bases: Iterable[Base]) -> None:
-        found = frozenset(bases)
-        if found:
+    def _note(self, *choices: Iterable[Base]) -> None:
+        """What is asked at once: of an OR several."""
+        found = tuple(frozenset(bases) for bases in choices if bases)
+        if not found:
+            return
+        if self.outside:
             self.decides.append(found)
+        else:
+            self.within.add(found)
+
+    def evaluated(self, bases: frozenset[Base]) -> None:
+        """An expression of a select list that may fail, and tell by the row at which it does."""
+        relations = {oid for oid, _ in bases if oid}
+        if NOWHERE in bases or len(relations) > 1:
+            self.within.add((bases,))
 
     # --- what is counted ------------------------------------------------------------------------
 
     def count(self, nodes: Iterable[Node], scope: Scope) -> None:
         """Numbers of rows: LIMIT, OFFSET, TABLESAMPLE."""
-        if self.outside:
-            self.counted_by(self.parts(nodes, scope))
+        self.counted_by(self.parts(nodes, scope))
 
     def counted_by(self, bases: Iterable[Base]) -> None:
         """A function that gives rows, by what it makes them from."""
-        if self.outside:
-            found = frozenset(bases)
-            self._note(found and found | {NOWHERE})
+        found = frozenset(bases)
+        self._note(found and found | {NOWHERE})
 
     # --- what is ordered and grouped by ---------------------------------------------------------
 
     def arrange(
         self,
         nodes: Iterable[Node],
-        targets: Sequence[Node],
         columns: Sequence[Column],
         scope: Scope,
     ) -> None:
         """ORDER BY, GROUP BY, DISTINCT ON: expressions, numbers and names of columns."""
-        if not self.outside:
-            return
         for node in nodes:
-            kind = kind_of(node)
+            inner = node.sort_by.node if kind_of(node) == "sort_by" else node
+            kind = kind_of(inner)
             if kind == "grouping_set":
-                self.arrange(node.grouping_set.content, targets, columns, scope)
-                continue
-            inner = node.sort_by.node if kind == "sort_by" else node
-            meant = _meant(inner, targets)
-            if kind_of(inner) == "a_const":
+                self.arrange(inner.grouping_set.content, columns, scope)
+            elif kind == "row_expr":  # the server takes one apart, and a number in it is a place
+                self.arrange(inner.row_expr.args, columns, scope)
+            elif kind == "a_const":
                 # A number means a column of the list, and readings are shared by texts that
                 # differ in their constants: so it may mean each.
-                for column in columns:
-                    self._note(column.value.sources)
-            elif meant is not None:
-                self.mix((meant,), scope)
-            elif kind_of(inner):
-                self.mix((inner,), scope)
+                self.arrange_all(columns)
+            elif kind:
+                self._arrange_by(inner, columns, scope)
 
-    def arrange_all(self, targets: Iterable[Node], scope: Scope) -> None:
-        """DISTINCT: every expression of the select list."""
-        for target in targets:
-            if not is_star(target):
-                self.mix((target.res_target.val,), scope)
+    def _arrange_by(self, node: Node, columns: Sequence[Column], scope: Scope) -> None:
+        """By an expression; a single name may be that of a column of the list, or of a source."""
+        hits: list[Column] = []
+        if kind_of(node) == "column_ref" and len(node.column_ref.fields) == 1:
+            name = node.column_ref.fields[0].string.sval
+            hits = [column for column in columns if column.name in (name, "")]
+        self.arrange_all(hits)
+        try:
+            self.mix((node,), scope)
+        except NotKnown:
+            if not hits:
+                raise
 
-    def arrange_values(self, values: Iterable[Value]) -> None:
-        """The same by values of which only the sources are known; and what makes rows distinct.
+    def arrange_all(self, columns: Iterable[Column]) -> None:
+        """DISTINCT, set operations and their order: by each of these columns.
 
-        A column as it stands is masked itself; only its equals are found out.
+        What is made of a masked column is held against other rows of its own kind: it mixes.
         """
-        if self.outside:
-            for value in values:
-                if value.derived:
-                    self.counted_by(value.sources)
+        for column in columns:
+            self._note(column.value.sources)
 
 
 def _is_asked(node: Node) -> bool:
     """Whether it is EXISTS (…) or x IN (…)."""
     asked = (tree.EXISTS_SUBLINK, tree.ANY_SUBLINK)
     return kind_of(node) == "sub_link" and node.sub_link.sub_link_type in asked
-
-
-def _meant(node: Node, targets: Sequence[Node]) -> Node | None:
-    """The expression of a select list that a name stands for."""
-    if kind_of(node) == "column_ref" and len(node.column_ref.fields) == 1:
-        name = node.column_ref.fields[0].string.sval
-        for target in targets:
-            if target.res_target.name == name:
-                return target.res_target.val
-    return None
-
-
-def is_star(target: Node) -> bool:
-    """Whether it stands for several columns, or may."""
-    value = target.res_target.val
-    if kind_of(value) == "a_indirection":
-        return True
-    return kind_of(value) == "column_ref" and kind_of(value.column_ref.fields[-1]) == "a_star"

@@ -135,6 +135,7 @@ class Level:
     vague: list[Source] = field(default_factory=list)
     counted: bool = True  # whether ``columns`` is all that ``*`` gives
     repeats: frozenset[Base] = frozenset()  # what functions in it give rows by
+    touched: bool = False  # whether a name was found in it, or may have been
     _index: dict[str, list[Column]] | None = None
     _unnamed: list[Column] | None = None
 
@@ -164,9 +165,11 @@ class Level:
             self._index = _by_name(self.columns)
         hits = self._index.get(name)
         if hits:
+            self.touched = True
             return _one_of(hits)
         for source in self.sources:
             if (column := source.system(name)) is not None:
+                self.touched = True
                 return column
         return None
 
@@ -175,7 +178,9 @@ class Level:
             self._unnamed = [column for column in self.columns if not column.name]
         unnamed = self._unnamed
         hits = [source.perhaps(name) for source in self.vague]
-        return [*unnamed, *(hit for hit in hits if hit is not None)]
+        found = [*unnamed, *(hit for hit in hits if hit is not None)]
+        self.touched = self.touched or bool(found)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,5 +231,6 @@ class Scope:
         for level in self.levels:
             for source in level.sources:
                 if source.name == name and (not schema or schema in source.schemas):
+                    level.touched = True
                     return source
         return None

@@ -18,6 +18,11 @@ NOWHERE: Final[Base] = (0, 1)
 """Stands for what differs from row to row and is in no relation: a generator's column, VALUES, a
 constant of a UNION.  No mask is on it."""
 
+VARIES: Final[Base] = (0, 2)
+"""Stands for what differs from group to group, or by a row's place: a count, a rank, a sum."""
+PSEUDO: Final = frozenset({NOWHERE, VARIES})
+"""What stands for no column."""
+
 
 class NotKnown(Exception):
     """Lineage of this statement is not known: why, in a few words, never of the text itself."""
@@ -80,6 +85,7 @@ class Output(NamedTuple):
     itself: frozenset[Base]
     derived: frozenset[Base]
     origins: frozenset[Base]  # what a description may tell of it, beside nothing
+    made: bool = False  # whether something that is in no relation is in it, a constant perhaps
 
     @property
     def sources(self) -> frozenset[Base]:
@@ -91,10 +97,13 @@ class Lineage(NamedTuple):
     """Of one statement.  ``outputs`` None: not known, and ``why`` says so in a few words.
 
     ``written`` are the bases of all that it writes into relations.  ``decides`` has, for each
-    condition on its rows, the bases in it.
+    condition on its rows, the bases in it, or in each part of an OR; ``within`` the same of
+    conditions within expressions.  ``traced``: whether that is all of them.
     """
 
     outputs: tuple[Output, ...] | None
     written: frozenset[Base] = _NONE
     why: str = ""
-    decides: tuple[frozenset[Base], ...] = ()
+    decides: tuple[tuple[frozenset[Base], ...], ...] = ()
+    within: frozenset[tuple[frozenset[Base], ...]] = frozenset()
+    traced: bool = False

@@ -76,7 +76,7 @@ def read(
     return Reading(tuple(statements), literals(utf8, tokens, meetings), why)
 
 
-_CARRYING = frozenset({"declare_cursor_stmt", "prepare_stmt"})
+_CARRYING = frozenset({"declare_cursor_stmt", "prepare_stmt", "explain_stmt"})
 
 
 def _flow(node: Node, walk: Walk) -> bytes | None:

@@ -148,6 +148,23 @@ def describes_schema(relation: Relation) -> bool:
     return relation.schema == "information_schema"
 
 
+# They show the options of user mappings and foreign servers, passwords among them.
+_SECRET_VIEWS = frozenset(
+    {
+        "_pg_foreign_data_wrappers",
+        "_pg_foreign_servers",
+        "_pg_foreign_table_columns",
+        "_pg_foreign_tables",
+        "_pg_user_mappings",
+        "column_options",
+        "foreign_data_wrapper_options",
+        "foreign_server_options",
+        "foreign_table_options",
+        "user_mapping_options",
+    }
+)
+
+
 def is_harmless_column(table: Table, attnum: int) -> bool:
     """Whether this column of a relation that is not harmless holds nothing secret all the same."""
     if table.schema != "pg_catalog" or not table.system:
@@ -163,7 +180,7 @@ def is_harmless(table: Table) -> bool:
     if not table.system:
         return False
     if table.schema == "information_schema":
-        return True
+        return table.name not in _SECRET_VIEWS
     if table.schema != "pg_catalog":
         return False
     if table.ordinary:

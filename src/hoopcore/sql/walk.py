@@ -46,6 +46,8 @@ class Walk(Sources):
     def select(self, query: Node, *, flows: bool = True) -> None:
         """SELECT, VALUES, TABLE and their unions.  ``flows``: its rows go on into something."""
         ctes = self.ctes
+        # A name of the query around means nothing in here.
+        around, self.setting = self.setting, None
         if query.HasField("with_clause"):
             self._with(query.with_clause)
         if query.op != tree.SETOP_NONE:
@@ -62,10 +64,10 @@ class Walk(Sources):
         if before is not None:
             self._lock(query, self.touches - before)
         self.listed = listed
-        setting, self.setting = self.setting, setting_named(query)
+        self.setting = setting_named(query)
         for target in query.target_list:
             self._select_item(target.res_target, flows)
-        self.setting = setting
+        self.setting = None
         if query.HasField("into_clause"):
             self.into(query.into_clause)
         if query.HasField("where_clause"):
@@ -75,7 +77,7 @@ class Walk(Sources):
         for row in query.values_lists:
             self.values(row.list.items, *((ANY,) if flows else ()))
         self._chosen(query, listed)
-        self.ctes = ctes
+        self.ctes, self.setting = ctes, around
 
     def _chosen(self, query: Node, listed: list[set[str]]) -> None:
         """What its rows are grouped, sorted and cut off by."""

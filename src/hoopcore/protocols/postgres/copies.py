@@ -3,7 +3,8 @@
 A field is written in a way of its own (escapes, quotes, a text for NULL), so masks are not written
 over it.  The fields that a plan touches become DataRows, are masked like those (``rows.py``), and
 are written anew: what hides in a row hides in a COPY, by the same code.  A row in which nothing is
-declared and no detector sees anything passes as it came.
+declared and no detector sees anything passes as it came; a style that keeps lengths is written over
+the values of many rows at once, where they stand as they are (``copy_arrays.py``).
 
 PostgreSQL sends one CopyData for each row.  Nothing rests on that: what does not end where a row
 ends is kept until it does.
@@ -23,6 +24,7 @@ from re import Match, Pattern
 from typing import Final
 
 from hoopcore.masking import Plan
+from hoopcore.protocols.postgres.copy_arrays import CopyArrays, fits
 from hoopcore.protocols.postgres.hits import Counts
 from hoopcore.protocols.postgres.rows import mask_rows
 from hoopcore.statement import CopyForm
@@ -31,6 +33,8 @@ from hoopcore.styles import Style
 from hoopcore.watches import HARD, Watch
 
 Chunk = bytes | bytearray | memoryview
+
+_FEW = 32  # rows: below, a step for each costs less than numpy's
 
 _FRAME: Final = struct.Struct("!BI")
 _LENGTH: Final = struct.Struct("!i")
@@ -68,6 +72,7 @@ class CopyRows:
         watched = [i for i, cell in enumerate(cells) if isinstance(cell, Watch) and i not in styled]
         self._styled, self._all = _Part(styled, width), _Part(sorted(styled + watched), width)
         self._sweep = plan.sweep if watched else None
+        self._at_once = bool(styled) and fits(self.plan, form, styled)
 
     # --- rows out of frames -----------------------------------------------------------------------
 
@@ -83,10 +88,16 @@ class CopyRows:
         suspects = self._suspects(chunk, starts)
         needed = set(range(len(starts))) if self._styled.indexes else suspects | set(range(first))
         bounds = [*starts, len(chunk)]
+        arrays = None
+        if self._at_once and len(starts) >= _FEW:
+            arrays = CopyArrays(self.plan, self._fields.form, chunk, bounds)
+            needed -= arrays.plain(suspects | set(range(first)))
         rows = {place: bytes(chunk[bounds[place] + 5 : bounds[place + 1]]) for place in needed}
+        # Before anything is written: what is no row may be part of one with what is beside it.
         if not all(self._fields.is_row(row) for row in rows.values()):
             return self._slowly(chunk)
-        return _spliced(chunk, bounds, self._changed(rows, suspects))
+        cuts = [] if arrays is None else arrays.mask(self._styled.indexes, self.counts)
+        return _spliced(chunk, bounds, self._changed(rows, suspects), cuts, self._fields.form.null)
 
     def end(self) -> None:
         """The COPY is over; a row that is not whole by now never will be."""
@@ -137,7 +148,8 @@ class CopyRows:
         changed: dict[int, bytes] = {}
         if self._header and rows:
             self._header = False
-            self._fields.split(rows.pop(0), self._width)
+            self._fields.split(rows[0], self._width)
+            rows = {place: row for place, row in rows.items() if place}
         if self._styled.indexes:
             clean = [place for place in rows if place not in suspects]
             self._mask(self._styled, rows, clean, changed)
@@ -226,20 +238,26 @@ def _framed(row: bytes) -> bytes:
     return _FRAME.pack(_KIND, len(row) + 4) + row
 
 
-def _spliced(chunk: bytearray, bounds: list[int], changed: dict[int, bytes]) -> list[Chunk]:
-    """The frames of the chunk with the changed ones in their places."""
-    if not changed:
+def _spliced(
+    chunk: bytearray,
+    bounds: list[int],
+    changed: dict[int, bytes],
+    cuts: list[tuple[int, int]],
+    null: bytes,
+) -> list[Chunk]:
+    """The frames of the chunk with the changed ones in their places, and NULL in those of cuts."""
+    if not changed and not cuts:
         return [chunk]
+    places = [(bounds[at], bounds[at + 1], _framed(row)) for at, row in changed.items()]
+    places += [(start, stop, null) for start, stop in cuts]
+    places.sort()
     out: list[Chunk] = []
-    view, done = memoryview(chunk), 0
-    for place in sorted(changed):
-        start = bounds[place]
-        if start > done:
-            out.append(view[done:start])
-        out.append(_framed(changed[place]))
-        done = bounds[place + 1]
-    if done < len(chunk):
-        out.append(view[done:])
+    done = 0
+    for start, stop, instead in places:
+        out.append(chunk[done:start])
+        out.append(instead)
+        done = stop
+    out.append(chunk[done:])
     return [b"".join(out)]
 
 

@@ -20,6 +20,7 @@ from hoopcore.protocols.postgres.descriptions import Descriptions
 from hoopcore.protocols.postgres.due import State
 from hoopcore.protocols.postgres.incoming import Incoming
 from hoopcore.protocols.postgres.lane import UNUSED, Lane, Sent
+from hoopcore.protocols.postgres.row_frames import frames_of
 from hoopcore.protocols.postgres.rows import mask_rows
 from hoopcore.protocols.postgres.texts import Texts
 from hoopcore.statement import CopyOut
@@ -240,42 +241,29 @@ class Replies:
         self._flush()
         incoming = self.incoming
         view = incoming.view
-        before = sent.rows
-        at, rows = self._run(wire.DATA_ROW)
+        starts, length = frames_of(wire.DATA_ROW, view, incoming.at, incoming.stop)
+        at, rows = incoming.at + length, len(starts)
         sent.rows += rows
         try:
-            chunk, counts = mask_rows(plan, bytearray(view[incoming.at : at]))
+            chunk, counts = mask_rows(plan, bytearray(view[incoming.at : at]), starts)
         except ProtocolError:
             raise
         except Exception as problem:  # the border: it fails closed, under a name of its own
             raise MaskFailed(type(problem).__name__) from problem
         incoming.at = self._start = at
         sent.bytes += len(chunk)
-        self._flowed(sent.rows - before, len(chunk))
+        self._flowed(rows, len(chunk))
         for (column, kind), count in counts.items():
             sent.count(plan.name_of(column), kind, count)
             self.lane.masked_given += count
         self._out.append(chunk)
 
-    def _run(self, kind: int) -> tuple[int, int]:
-        """Where the whole frames of this kind that are here end, and how many they are."""
-        incoming = self.incoming
-        view, at, stop = incoming.view, incoming.at, incoming.stop
-        count = 0
-        while stop - at >= 5:
-            this, length = wire.HEADER.unpack_from(view, at)
-            if this != kind or length + 1 > stop - at or length < 4:
-                break
-            count += 1
-            at += length + 1
-        return at, count
-
     def _mask_copy(self, sent: Sent, copying: CopyRows) -> None:
         """Masks a run of whole CopyData, as far as they are whole rows."""
         self._flush()
         incoming = self.incoming
-        at, rows = self._run(wire.COPY_DATA)
-        length = at - incoming.at
+        starts, length = frames_of(wire.COPY_DATA, incoming.view, incoming.at, incoming.stop)
+        at, rows = incoming.at + length, len(starts)
         try:
             chunks = copying.take(bytearray(incoming.view[incoming.at : at]))
         except ProtocolError:

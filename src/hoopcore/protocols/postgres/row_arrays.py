@@ -17,8 +17,9 @@ from hoopcore.detectors.many import addresses
 from hoopcore.masking import Plan
 from hoopcore.protocols.postgres.binaries import hard_hits
 from hoopcore.protocols.postgres.hits import Counts, Cut, detect
+from hoopcore.protocols.postgres.row_frames import Starts
 from hoopcore.stream import ProtocolError
-from hoopcore.styles import FORMED, Octets, Offsets, Style, each_of, hidden_at_once
+from hoopcore.styles import FORMED, Octets, Offsets, Style, hidden_at_once, star_at_once
 from hoopcore.watches import HARD, Watch
 
 # Rows that are looked at together: bounds what the arrays of offsets take.
@@ -46,7 +47,7 @@ class _Field:
 class Arrays:
     """One step per column for all rows; what is one step per cell is only for hits."""
 
-    def __init__(self, plan: Plan, chunk: bytearray, starts: list[int], counts: Counts) -> None:
+    def __init__(self, plan: Plan, chunk: bytearray, starts: Starts, counts: Counts) -> None:
         assert plan.cells is not None
         self.plan, self.chunk, self.counts = plan, chunk, counts
         self.cells = plan.cells
@@ -55,13 +56,15 @@ class Arrays:
         # The big-endian int32 at every offset: lengths stand anywhere.  At least 65 frames of 7
         # bytes are here, so the shapes are never negative.
         self.sizes: Any = np.ndarray((len(chunk) - 3,), ">i4", chunk, 0, (1,))
-        self.bounds: Offsets = np.array([*starts, len(chunk)], np.int64)
+        self.bounds: Offsets = np.append(np.asarray(starts, np.int64), len(chunk))
         # Rows' starts, starts, stops, and what is to stand there instead of NULL.
         self.cuts: list[tuple[Offsets, Offsets, Offsets, list[bytes | None] | None]] = []
 
     def mask(self) -> None:
         widths: Any = np.ndarray((len(self.chunk) - 1,), ">u2", self.chunk, 0, (1,))
         rows = self.bounds[:-1]
+        if int(np.diff(self.bounds).min()) < 7:
+            raise ProtocolError("a row is too short")
         if (self.octets[rows] != ord("D")).any() or (widths[rows + 5] != len(self.cells)).any():
             raise ProtocolError("a row does not fit its description")
         for first in range(0, len(rows), _AT_ONCE):
@@ -111,15 +114,7 @@ class Arrays:
         if style in FORMED or field.column in self.plan.forms:
             self._form_field(bounds, field)
             return
-        starts, utf8 = field.starts, self.plan.utf8
-        sizes = hidden_at_once(style, self.octets, starts, field.stops, utf8=utf8) - starts
-        # A range of offsets costs 16 bytes per byte, so long values are written one by one.
-        for place in np.flatnonzero(sizes > 128).tolist():
-            _star_octets(self.octets, int(starts[place]), int(sizes[place]))
-        short = sizes <= 128
-        if not short.all():
-            starts, sizes = starts[short], sizes[short]
-        self.octets[each_of(starts, sizes)] = ord("*")
+        star_field(self.octets, field.starts, field.stops, style, utf8=self.plan.utf8)
 
     def _form_field(self, bounds: Offsets, field: _Field) -> None:
         """Writes the values in the column's form; those that have none are NULL."""
@@ -220,7 +215,7 @@ class Arrays:
         found = addresses(self.octets, at, field.starts[where], field.stops[where])
         starts, stops = found.starts[found.hits], at[found.hits]
         if len(starts):
-            self.octets[each_of(starts, stops - starts)] = ord("*")
+            star_at_once(self.octets, starts, stops - starts)
             self.counts[field.column, "email"] += len(starts)
         done = np.zeros(len(cells), bool)
         done[chosen] = found.certain
@@ -277,5 +272,16 @@ class Arrays:
         return bytearray(kept.data)
 
 
-def _star_octets(octets: Octets, start: int, size: int) -> None:
-    octets[start : start + size] = ord("*")
+def star_field(
+    octets: Octets, starts: Offsets, stops: Offsets, style: Style, *, utf8: bool
+) -> None:
+    """Writes a style that keeps lengths over each of these values.  Starts are rising."""
+    sizes = hidden_at_once(style, octets, starts, stops, utf8=utf8) - starts
+    # A round of stars is 8 bytes of each value, so long ones are written one by one.
+    for place in np.flatnonzero(sizes > 128).tolist():
+        start = int(starts[place])
+        octets[start : start + int(sizes[place])] = ord("*")
+    short = sizes <= 128
+    if not short.all():
+        starts, sizes = starts[short], sizes[short]
+    star_at_once(octets, starts, sizes)

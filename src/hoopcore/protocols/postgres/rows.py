@@ -21,6 +21,8 @@ from hoopcore.masking import Plan
 from hoopcore.protocols.postgres.binaries import hard_hits
 from hoopcore.protocols.postgres.hits import Counts, Cut, detect, star
 from hoopcore.protocols.postgres.row_arrays import Arrays, needed
+from hoopcore.protocols.postgres.row_frames import Starts, frames_of
+from hoopcore.protocols.postgres.wire import DATA_ROW
 from hoopcore.stream import ProtocolError
 from hoopcore.styles import FORMED, Style, hidden
 from hoopcore.watches import HARD, Watch
@@ -34,44 +36,36 @@ _LENGTH = struct.Struct("!i")
 _NULL = _LENGTH.pack(-1)
 
 
-def mask_rows(plan: Plan, chunk: bytearray) -> tuple[bytearray | memoryview, Counts]:
+def mask_rows(
+    plan: Plan, chunk: bytearray, starts: Starts | None = None
+) -> tuple[bytearray | memoryview, Counts]:
     """The rows of the chunk as the plan wants them, and how many values it masked of each column.
 
     The chunk is a whole number of DataRow frames and belongs to this function from here on: it is
     written over, and may be what is returned.  Anything that does not fit is a ProtocolError.
+    ``starts`` are where ``frames_of`` says that its frames begin, where that was asked already.
     """
     counts: Counts = defaultdict(int)
-    starts = _frames(chunk)
-    if not starts:
+    if starts is None:
+        with memoryview(chunk) as view:
+            starts, end = frames_of(DATA_ROW, view, 0, len(chunk))
+        if end != len(chunk):
+            raise ProtocolError("a row is cut short")
+    if not len(starts):
         return chunk, {}
+    if len(chunk) - int(starts[-1]) < _HEAD.size:
+        raise ProtocolError("a row is too short")
     if plan.cells is None:  # all rows of one result are of one width
         plan = Plan((Style.NULL,) * _HEAD.unpack_from(chunk, 0)[2])
     if len(starts) < FEW:
-        cuts = _Loop(plan, chunk, counts).mask(starts)
+        few = starts if isinstance(starts, list) else starts.tolist()
+        cuts = _Loop(plan, chunk, counts).mask(few)
         result = _without(chunk, cuts) if cuts else chunk
     else:
         arrays = Arrays(plan, chunk, starts, counts)
         arrays.mask()
         result = arrays.without_cuts()
     return result, dict(counts)
-
-
-def _frames(chunk: bytearray) -> list[int]:
-    """Where each frame begins."""
-    starts, place, end = [], 0, len(chunk)
-    size_at = _SIZE.unpack_from
-    try:
-        while place < end:
-            starts.append(place)
-            (size,) = size_at(chunk, place)
-            if size < 6:
-                raise ProtocolError("a row is too short")
-            place += size + 1
-    except struct.error:
-        place = -1
-    if place != end:
-        raise ProtocolError("a row is cut short")
-    return starts
 
 
 def _field(chunk: bytearray, place: int, end: int) -> tuple[int, int]:
@@ -121,6 +115,8 @@ class _Loop:
     def _row(self, row: int, cuts: list[Cut], watched: list[tuple[Cut, Watch]]) -> None:
         chunk = self.chunk
         kind, size, width = _HEAD.unpack_from(chunk, row)
+        if size < 6:
+            raise ProtocolError("a row is too short")
         if kind != b"D" or width != self.width:
             raise ProtocolError("a row does not fit its description")
         place, end = row + 7, row + 1 + size

@@ -51,8 +51,11 @@ class Texts:
         return refuse.rewritten(wire.ERROR, fields)
 
     def notice(self, sent: Sent | None, fields: dict[str, bytes]) -> bytes | None:
-        """What the client gets in place of this notice, if anything."""
-        return self._beside(wire.NOTICE, sent, fields)
+        """What the client gets in place of this notice; None: the notice, empty: nothing.
+
+        One that would be withheld is left out: it says by its place at which row it was raised.
+        """
+        return b"" if self.withheld(sent) else self._beside(wire.NOTICE, sent, fields)
 
     def fatal(self, sent: Sent | None, fields: dict[str, bytes]) -> bytes | None:
         """What the client gets in place of the target's last words, if anything."""
