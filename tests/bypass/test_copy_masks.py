@@ -19,7 +19,7 @@ from hoopcli.demo.postgres import wheel_programs
 from hoopcore.protocols.postgres import wire
 from tests.bypass.canaries import TAIL, shown
 from tests.bypass.raw import Gone, Raw, codes, run
-from tests.bypass.world import Doorway
+from tests.bypass.world import Doorway, Vault
 
 CARD = b"4111111111111111"
 FORMS = [
@@ -56,6 +56,17 @@ def copied(raw: Raw, text: str, mode: str) -> list[tuple[int, bytes]]:
 
 def rows(got: list[tuple[int, bytes]]) -> list[bytes]:
     return [body for kind, body in got if kind == wire.COPY_DATA]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_it_was(vault: Vault) -> None:
+    """Other tests in this world may have changed rows, as they are allowed to."""
+    assert vault.postgres is not None
+    vault.postgres.psql(
+        "delete from app.people where id > 3; update app.people set name = 'name ' || id;"
+        "delete from app.pub where id > 5",
+        "vault",
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
