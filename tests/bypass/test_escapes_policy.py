@@ -416,7 +416,8 @@ def test_discard_all_undoes_nothing_that_hoop_relies_on(door: Doorway) -> None:
         raw.query("prepare p as select 1")
         raw.ask(wire.parse(b"s", b"select secret from app.people where id = 1") + SYNC)
         assert codes(raw.query("discard all")) == []
-        assert codes(raw.ask(bind(b"s") + EXECUTE + SYNC)) == ["26000"]
+        got = raw.ask(bind(b"s") + EXECUTE + SYNC)
+        assert codes(got) == ["26000"], got
         assert codes(raw.query(NO.decode())) == ["42501"]
         assert values(raw.query("select upper(secret) from app.people where id = 1")) == [[None]]
         assert values(raw.query("show standard_conforming_strings")) == [[b"on"]]

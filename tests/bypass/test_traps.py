@@ -291,7 +291,9 @@ def test_a_refusal_in_a_copy_and_of_a_portal_keeps_the_order(door: Doorway) -> N
         assert got[-1] == (wire.READY, b"E")  # as any error in a transaction
         raw.query("rollback")
         got = raw.ask(
-            wire.query(b"copy app.people to stdout") + wire.query(b"copy app.pub to stdout"), 2
+            wire.query(b"copy app.people to stdout (format binary)")
+            + wire.query(b"copy app.pub to stdout"),
+            2,
         )
         assert kinds(got).startswith("EZHd")
         assert codes(got) == ["42501"]

@@ -160,6 +160,7 @@ def unknown_run(known: Reading | None = None) -> Reading:
             statement,
             effects=statement.effects | {Effect.PREPARE},
             keeps=statement.keeps | _EXECUTE.keeps,
+            flow=None,
         )
         for statement in known.statements
     )
