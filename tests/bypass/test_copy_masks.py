@@ -19,7 +19,7 @@ from hoopcli.demo.postgres import wheel_programs
 from hoopcore.protocols.postgres import wire
 from tests.bypass.canaries import TAIL, shown
 from tests.bypass.raw import Gone, Raw, codes, run
-from tests.bypass.world import Doorway, Vault
+from tests.bypass.world import Doorway, Vault, as_they_were
 
 CARD = b"4111111111111111"
 FORMS = [
@@ -60,13 +60,7 @@ def rows(got: list[tuple[int, bytes]]) -> list[bytes]:
 
 @pytest.fixture(autouse=True, scope="module")
 def as_it_was(vault: Vault) -> None:
-    """Other tests in this world may have changed rows, as they are allowed to."""
-    assert vault.postgres is not None
-    vault.postgres.psql(
-        "delete from app.people where id > 3; update app.people set name = 'name ' || id;"
-        "delete from app.pub where id > 5",
-        "vault",
-    )
+    as_they_were(vault)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -112,6 +112,16 @@ class Vault(World):
         return sorted(found, key=lambda path: path.stat().st_mtime_ns)
 
 
+def as_they_were(vault: Vault) -> None:
+    """Rows that tests may change, as they are allowed to, are what the next file expects."""
+    assert vault.postgres is not None
+    vault.postgres.psql(
+        "delete from app.people where id > 3; update app.people set name = 'name ' || id;"
+        "delete from app.pub where id > 5",
+        "vault",
+    )
+
+
 class Doorway:
     """An endpoint of somebody's on a target's unix socket, open as long as this object lives.
 
