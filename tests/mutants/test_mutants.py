@@ -75,14 +75,19 @@ def test_there_is_a_mutant_for_every_contract() -> None:
     } <= names
 
 
+def asked_first(mutant: Path) -> list[str]:
+    return re.findall(r"^asked first: (\S+)$", mutant.read_text(), re.MULTILINE)
+
+
 def test_the_tree_without_a_mutant_is_green(tree: Path) -> None:
-    done = checked(tree)
+    """In all that is asked first; the rest is asked once more only where that sees nothing."""
+    done = checked(tree, *sorted({name for mutant in MUTANTS for name in asked_first(mutant)}))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.stem)
 def test_every_mutant_turns_the_check_red(tree: Path, mutant: Path) -> None:
-    first = re.findall(r"^asked first: (\S+)$", mutant.read_text(), re.MULTILINE)
+    first = asked_first(mutant)
     applied(tree, mutant)
     try:
         done = checked(tree, *first)
