@@ -56,7 +56,7 @@ def test_frames_are_those_that_lead_from_one_to_the_next(
 ) -> None:
     data = b"".join(pieces)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(row_frames, "_LARGE", large)
+        patch.setattr(row_frames, "LARGE", large)
         if large == 0 and len(data) < 5:
             return
         whole = memoryview(before + data + b"beyond")

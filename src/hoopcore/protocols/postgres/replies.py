@@ -20,7 +20,7 @@ from hoopcore.protocols.postgres.descriptions import Descriptions
 from hoopcore.protocols.postgres.due import State
 from hoopcore.protocols.postgres.incoming import Incoming
 from hoopcore.protocols.postgres.lane import UNUSED, Lane, Sent
-from hoopcore.protocols.postgres.row_frames import frames_of
+from hoopcore.protocols.postgres.row_frames import LARGE, frames_of
 from hoopcore.protocols.postgres.rows import mask_rows
 from hoopcore.protocols.postgres.texts import Texts
 from hoopcore.statement import CopyOut
@@ -226,6 +226,9 @@ class Replies:
         incoming = self.incoming
         view, at, stop = incoming.view, incoming.at, incoming.stop
         start, count, unpack = at, 0, wire.HEADER.unpack_from
+        if stop - at >= LARGE:
+            starts, length = frames_of(kind, view, at, stop)
+            count, at = len(starts), at + length
         while stop - at >= 5:
             this, length = unpack(view, at)
             if this != kind or length < 4:

@@ -19,7 +19,7 @@ Starts: TypeAlias = "list[int] | Offsets"
 """Offsets that rise, each of one frame."""
 
 # Below, a step for each frame costs less.
-_LARGE = 8192
+LARGE = 8192  # bytes
 # Values that look like heads break the way; where many do, the steps are better.
 _MOST_BREAKS = 16
 
@@ -30,7 +30,7 @@ def frames_of(kind: int, data: memoryview, at: int, stop: int) -> tuple[Starts, 
     Counted from ``at``.  They are whole, follow each other from ``at`` on, and end before the first
     frame of another kind, of a length under 4, or that is not all here.
     """
-    if stop - at < _LARGE:
+    if stop - at < LARGE:
         return _step_by_step(kind, data[at:stop], [])
     return _at_once(kind, data[at:stop])
 
