@@ -9,6 +9,7 @@ from typing import TypeVar
 from hoopcli.demo.postgres import PostgresMissing
 from hoopcli.demo.world import World
 from tests.e2e.world import Person
+from tests.recording_schema import unfit
 from tests.servers import missing
 
 AnyWorld = TypeVar("AnyWorld", bound=World)
@@ -25,6 +26,7 @@ def started(make: Callable[[], AnyWorld]) -> Iterator[AnyWorld]:
         raise
     try:
         yield world
+        assert unfit(world.folder / "agent" / "data" / "recordings") == []
     finally:
         world.stop()
 

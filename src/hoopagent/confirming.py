@@ -28,6 +28,10 @@ class Confirming:
 
     async def undo(self, principal: Principal, id: str) -> View:
         """What was given back is there again, where its ten minutes are not over."""
+        async with self.means.trying(principal, "review.undone", id):
+            return await self._undo(principal, id)
+
+    async def _undo(self, principal: Principal, id: str) -> View:
         now = await self.means.now()
         item = await self.steps.item(id)
         if item is None or principal.id not in (item.reviewer, item.subject):
@@ -97,13 +101,16 @@ class Confirming:
 
     async def confirm(self, actor: Principal, id: str, answer: ReviewAnswer, reason: str) -> View:
         """An independent person confirms an answer, or takes the grant away."""
+        async with self.means.trying(actor, "review.confirmed", id):
+            return await self._confirm(actor, id, answer, reason)
+
+    async def _confirm(self, actor: Principal, id: str, answer: ReviewAnswer, reason: str) -> View:
         now = await self.means.now()
         item, reason = await self.steps.item(id), reason.strip()
         as_what = None if item is None else await self._confirms(actor, item)
         if item is None or as_what is None:
             words = f"there is no review {id} that you may confirm"
-            refused = Refused(404, "no_review", words, "hoop review confirm")
-            raise await self.means.refuse(now, actor, "review.confirmed", id, refused)
+            raise Refused(404, "no_review", words, "hoop review confirm")
         fault = fault_in(reason, LONGEST_REASON) if reason else "is missing"
         if fault is not None:
             raise Refused(422, "reason", f"the reason {fault}", 'Say why:  --reason "…"')

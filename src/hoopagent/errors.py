@@ -19,3 +19,4 @@ class Refused(Exception):
         self.error = error  # a word for programs
         self.message = message
         self.hint = hint  # a command to type, or nothing
+        self.on_record = False  # the audit has a row of it

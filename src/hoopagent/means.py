@@ -5,7 +5,8 @@ The config is asked anew each time, so a reload holds from the next use on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -94,7 +95,28 @@ class Means:
             at, actor.id, f"{action}.refused", subject, error=refused.error, why=refused.message
         )
         await self.store.audit(event)
+        refused.on_record = True
         return refused
+
+    @asynccontextmanager
+    async def trying(self, actor: Principal, action: str, subject: str) -> AsyncIterator[None]:
+        """Writes down what is refused in here, once; what makes no sense (422) was no try.
+
+        Nor is it one where ``subject`` is no grant and no review.
+        """
+        try:
+            yield
+        except Refused as refused:
+            tried = refused.status in (403, 409)
+            if refused.status == 404:
+                tried = await self._is_there(subject)
+            if tried and not refused.on_record:
+                await self.refuse(await self.now(), actor, action, subject, refused)
+            raise
+
+    async def _is_there(self, id: str) -> bool:
+        grant = await self.store.grant(id)
+        return grant is not None or bool(await self.store.grant_reviews(ids=[id]))
 
 
 def person(id: str, known: dict[str, Principal]) -> View:

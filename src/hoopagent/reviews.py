@@ -143,6 +143,10 @@ class Reviews:
         self, principal: Principal, id: str, said: Said, told: Told = NOTHING_TOLD
     ) -> View:
         """Keeps the answer with what was shown, and does what follows from it."""
+        async with self.means.trying(principal, f"review.{past(said.answer)}", id):
+            return await self._decide(principal, id, said, told)
+
+    async def _decide(self, principal: Principal, id: str, said: Said, told: Told) -> View:
         now = await self.means.now()
         said = replace(said, reason=said.reason.strip())
         grant, item = await self._theirs(principal, id)

@@ -33,6 +33,8 @@ from tests.store.lives_ground import (
     APPROVERS,
     CEILINGS,
     ENGINEERS,
+    ESCALATES,
+    LATER,
     PEOPLE,
     SIGNED_IN,
     TARGETS,
@@ -117,6 +119,16 @@ class Lives(Model):
         )  # fmt: skip
         await self._asked(who, wish, world.requests.ask(who, wish))
 
+    async def ask_again(self, world: World, _who: Principal, what: int, seconds: int) -> None:
+        """Who was suspended asks for the same, as the policy would grant it by itself."""
+        held = self.suspended()[what % len(self.suspended())]
+        who = self.people[held.principal]
+        if who.id in self.left:
+            return
+        scope = _scope("*.*:read")
+        wish = Wish(held.target, "orders are stuck", seconds, scope, ticket="OPS-1")
+        await self._asked(who, wish, world.requests.ask(who, wish))
+
     async def granted(
         self, world: World, who: Principal, what: int, seconds: int, scope: str | None, first: int,
         starts: int | None,
@@ -186,6 +198,19 @@ class Lives(Model):
         if may and answer is Answer.DENY and (seconds, scope, delay) == (None, None, None):
             assert given is not None
             assert given["state"] == "denied"
+
+    async def vote_at_the_brink(self, answer: Answer, agent: int, seconds: int) -> None:
+        """Who is added later votes so long before or behind that moment."""
+        request = self.escalates_soon()[-1]
+        moment = request.created + (ESCALATES + seconds) * SECOND
+        await self.wait(max(0, (moment - self.now) // SECOND))
+        world = self.worlds[agent]
+        await self.see_time(world)
+        later = LATER[request.target]
+        who = next(one for one in self.people.values() if one.groups & later)
+        pending = [one for one in self.seen.requests.values() if one.state is RequestState.PENDING]
+        if who.id not in self.left:
+            await self.vote(world, who, pending[::-1].index(request), answer, None, None, None)
 
     async def cancel(self, world: World, who: Principal, what: int) -> None:
         request = self.a_request(what)

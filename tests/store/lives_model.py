@@ -100,6 +100,21 @@ class Model:
         found = live[::-1] + rest[::-1]
         return found[what % len(found)] if found else None
 
+    def suspended(self) -> list[Grant]:
+        """What its holder would have now if nobody had suspended it."""
+        held = self.seen.grants.values()
+        return [one for one in held if one.state is GrantState.SUSPENDED and self.lives(one)]
+
+    def escalates_soon(self) -> list[Request]:
+        """What others may vote on when it has waited long enough."""
+        return [
+            one
+            for one in self.seen.requests.values()
+            if one.state is RequestState.PENDING
+            and one.target in LATER
+            and self.now < one.created + ESCALATES * SECOND // 2
+        ]
+
     def a_grant_or_target(self, what: int) -> str:
         grant = self.a_grant(what)
         return TARGETS[what % len(TARGETS)] if grant is None else grant.target
@@ -117,7 +132,8 @@ class Model:
         holds = grant is not None and grant.principal == person.id
         request = self.a_request(act.what)
         if act.name == "vote":
-            return request is not None and self.may_vote(request, person)
+            # Who may only vote later is one of them: an escalation that comes early is tried.
+            return request is not None and self.may_vote(request, person, escalated=True)
         if act.name == "cancel":
             return request is not None and request.requester == person.id
         if act.name in ("relinquish", "extend", "connect"):
@@ -147,10 +163,11 @@ class Model:
     async def see_time(self, world: World) -> None:
         self.now = await world.store.highest_time(world.time)
 
-    def may_vote(self, request: Request, who: Principal) -> bool:
+    def may_vote(self, request: Request, who: Principal, *, escalated: bool = False) -> bool:
+        """Whether they may now; ``escalated``: as if nobody had answered for long enough."""
         requester = self.people[request.requester]
         groups = set(APPROVERS[request.target])
-        if self.now >= request.created + ESCALATES * SECOND:
+        if escalated or self.now >= request.created + ESCALATES * SECOND:
             groups |= LATER.get(request.target, set())
         return (
             request.state is RequestState.PENDING

@@ -94,10 +94,17 @@ class Looking:
         return await self.reviews.decide(who, grant, said, told)
 
     async def refused(self, *answer: object, **more: object) -> tuple[int, str]:
-        """How an answer is refused."""
+        """How an answer is refused; what was a try is on the record, once."""
+        before = await self.actions()
         with pytest.raises(Refused) as refusal:
             await self.answer(*answer, **more)  # type: ignore[arg-type]  # any answer
-        return refusal.value.status, refusal.value.error
+        status, error = refusal.value.status, refusal.value.error
+        new = list(await self.actions())[len(before) :]
+        there = await self.world.store.grant(str(answer[1])) is not None
+        tried = status in (403, 409) or (status == 404 and there)
+        assert len(new) == tried, (status, error, new)
+        assert all(action.endswith(".refused") for action in new)
+        return status, error
 
     def tier(self, tier: Tier, target: str = "prod-db", **more: object) -> None:
         section = self.world.config.targets[target]

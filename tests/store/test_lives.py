@@ -25,7 +25,7 @@ from hoopcore.access.glass import ItemState
 from hoopcore.model import Answer, Request, RequestState
 from tests.store import lives_checks
 from tests.store.lives import Lives
-from tests.store.lives_ground import PEOPLE, TARGETS, Ground
+from tests.store.lives_ground import ESCALATES, PEOPLE, TARGETS, Ground
 from tests.store.lives_model import Act
 from tests.store.world import DAY, HOUR
 
@@ -140,7 +140,7 @@ class Machine(RuleBasedStateMachine):
     def everyday(self, act: Act, agent: int) -> None:
         self.step(self.lives.do(act, agent))
 
-    @precondition(lambda self: self.lives.seen.requests)
+    @precondition(lambda self: any(map(pending, self.lives.seen.requests.values())))
     @rule(act=_VOTE, agent=_AGENT)
     def decide(self, act: Act, agent: int) -> None:
         self.step(self.lives.do(act, agent))
@@ -152,6 +152,25 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.lives.seen.grants)
     @rule(act=st.one_of(_acts("suspend"), _acts("resume")), agent=_AGENT)
     def suspend(self, act: Act, agent: int) -> None:
+        self.step(self.lives.do(act, agent))
+
+    @precondition(lambda self: self.lives.escalates_soon())
+    @rule(
+        answer=st.sampled_from(Answer),
+        agent=_AGENT,
+        seconds=st.sampled_from([-ESCALATES // 2, -60, -1, 0, 1]),
+    )
+    def vote_around_the_escalation(self, answer: Answer, agent: int, seconds: int) -> None:
+        self.step(self.lives.vote_at_the_brink(answer, agent, seconds))
+
+    @precondition(lambda self: self.lives.seen.grants)
+    @rule(act=_acts("relinquish"), agent=_AGENT)
+    def relinquish(self, act: Act, agent: int) -> None:
+        self.step(self.lives.do(act, agent))
+
+    @precondition(lambda self: self.lives.suspended())
+    @rule(act=_acts("ask_again", st.sampled_from([60, HOUR])), agent=_AGENT)
+    def ask_again(self, act: Act, agent: int) -> None:
         self.step(self.lives.do(act, agent))
 
     @precondition(lambda self: self.lives.seen.requests)

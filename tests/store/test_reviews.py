@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import time
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -252,6 +253,8 @@ async def test_a_self_keep_on_a_high_tier_waits_for_somebody_independent(
     assert (done["review"]["state"], done["closed"]) == ("confirmed", [])
     with pytest.raises(Refused):
         await confirming.confirm(world.cat, id, OVERRIDE, "no")
+    # Three who may not, and one who was late; without a reason nobody has tried anything.
+    assert Counter(await looking.actions())["review.confirmed.refused"] == 4
 
 
 async def test_an_answer_that_is_overridden_takes_the_grant_away(looking: Looking) -> None:
@@ -318,6 +321,7 @@ async def test_for_ten_minutes_what_was_given_back_may_be_taken_again(looking: L
     with pytest.raises(Refused) as late:
         await looking.confirming.undo(world.ana, id)
     assert late.value.error == "too_late"
+    assert Counter(await looking.actions())["review.undone.refused"] == 2
 
 
 async def test_what_somebody_suspends_meanwhile_is_not_taken_again(looking: Looking) -> None:
@@ -521,7 +525,9 @@ async def test_an_answer_and_all_that_follows_from_it_happen_together_or_not_at_
     assert len(await world.store.decisions(grant)) == 1
     assert len(await world.store.grant_reviews(grant=grant)) == 1
     reviewed = [one for one in await looking.actions() if one.startswith("review.")]
-    assert len([one for one in reviewed if one != "review.verified"]) == 1
+    done_then = [one for one in reviewed if not one.endswith(".refused")]
+    assert len([one for one in done_then if one != "review.verified"]) == 1
+    assert len(reviewed) - len(done_then) == 5  # the others tried
 
 
 async def test_a_grant_that_needed_no_vote_names_its_rule(looking: Looking) -> None:

@@ -234,6 +234,8 @@ _TAKEN = 0.5  # of what is made; the rest are errors of type or grouping
 def test_what_passes_of_random_queries_does_not_change_with_what_is_masked(world: World) -> None:
     for connection in world.databases:
         connection.execute("set statement_timeout = 150; set jit = off")  # products of many rows
+        # Which of rows that tie comes first under a LIMIT is a race between workers.
+        connection.execute("set max_parallel_workers_per_gather = 0")
     taken, problems = 0, dict[str, list[str]]()
     for seed in range(SEEDS):
         text = Maker(seed).statement()
