@@ -12,9 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from hoopcore.declared import Declared
+from hoopcore.masked_filters import tells
 from hoopcore.sql.catalog import Catalog
 from hoopcore.sql.copied import possible
+from hoopcore.sql.lineage import Base, Lineage
 from hoopcore.statement import Effect, Relation, Statement, Touch
+from hoopcore.styles import Style
 
 # A function of PostgreSQL's own that puts its argument where another statement finds it.
 _CARRIERS = frozenset({"set_config", "setval", "pg_notify", "pg_logical_emit_message"})
@@ -59,9 +63,14 @@ class Masks(Protocol):
 
     def is_near(self, relation: Relation) -> bool: ...
 
-    def foretells(self, statement: Statement) -> bool: ...
+    @property
+    def declared(self) -> Declared: ...
 
-    def tells(self, statement: Statement) -> bool: ...
+    def lineage(self, statement: Statement) -> Lineage: ...
+
+    def hidden(self, base: Base) -> Style | None: ...
+
+    def foretells(self, statement: Statement) -> bool: ...
 
     def writes_masked(self, statement: Statement) -> bool: ...
 
@@ -81,7 +90,7 @@ def refused(masks: Masks, statement: Statement, traced: Statement | None) -> str
         return None
     if effects & {Effect.SERVER_FILE, Effect.PROGRAM}:
         return "mask-copy-out"
-    if masks.tells(statement if traced is None else traced):
+    if tells(masks, statement if traced is None else traced):
         return "mask-tells"
     if statement.copies and (traced is None or masks.writes_masked(traced)):
         return "mask-copies"

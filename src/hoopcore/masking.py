@@ -105,8 +105,6 @@ _TEXT = 25  # the type of a column of which nothing is known but that it comes a
 
 # Of a column that lineage did not foretell: of anything, and of nothing as it stands.
 _UNFORETOLD: Final = Output("", frozenset(), frozenset({(0, 0)}), frozenset())
-# Conditions on masked columns in one statement.
-_MOST_ASKED: Final = 12
 # Behind one of these in the same text, a name may mean another thing than the catalog says.
 _SHAKING: Final = FENCING - {Effect.TRANSACTION}
 
@@ -381,46 +379,6 @@ class Bound:
         """Whether what it writes is, or may be, computed from a masked column."""
         found = self.lineage(statement)
         return found.outputs is None or any(self.hidden(b) is not None for b in found.written)
-
-    def tells(self, statement: Statement) -> bool:
-        """Whether which rows it gives, or how many, tells masked values by itself.
-
-        That is so where a condition holds a masked column against one that is not, or where there
-        are many conditions on masked columns: each tells one thing of a row.  A statement whose
-        lineage is not known may do that with any condition at all.
-        """
-        found = self.lineage(statement)
-        if not found.traced:
-            return self._reads_declared(statement) and bool(statement.filters)
-        asked = 0
-        for choices in found.decides:
-            masked = self._mixed(choices)
-            if masked is None:
-                return True
-            asked += masked
-        return asked > _MOST_ASKED or any(self._mixed(one) is None for one in found.within)
-
-    def _mixed(self, choices: tuple[frozenset[Base], ...]) -> int | None:
-        """How many parts of a condition ask about masked columns; None where they mix with others.
-
-        Where one part of an OR does, the others may be about anything: it tells one thing of a row.
-        Two such would tell of every row of theirs which it is, so it counts as many.
-        """
-        masked = [one for one in choices if any(self.hidden(base) is not None for base in one)]
-        mixing = masked if len(masked) == 1 else choices if masked else ()
-        if any(self.hidden(base) is None for one in mixing for base in one):
-            return None
-        return _MOST_ASKED // 2 + 1 if len(masked) == 1 < len(choices) else len(masked)
-
-    def _reads_declared(self, statement: Statement) -> bool:
-        """Whether a query that it holds names a relation with masked columns, or a view of one."""
-        if statement.flow is None or self.catalog is None:
-            return False
-        return any(
-            self.is_near(touch.relation)
-            for touch in statement.touches
-            if self.catalog.named(touch.relation)
-        )
 
     # Statements.
 
