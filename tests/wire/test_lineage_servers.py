@@ -227,10 +227,12 @@ def test_what_would_write_a_masked_value_is_refused(world: World) -> None:
     assert [text for text in REFUSED if world.bound.refusal(meant(world, text)) is None] == []
 
 
-SEEDS = 20_000 if os.environ.get("HOOP_LONG") else 120
+LONG = bool(os.environ.get("HOOP_LONG"))
+SEEDS = 20_000 if LONG else 120
 _TAKEN = 0.5  # of what is made; the rest are errors of type or grouping
 
 
+@pytest.mark.timeout(3600 if LONG else 300)
 def test_what_passes_of_random_queries_does_not_change_with_what_is_masked(world: World) -> None:
     for connection in world.databases:
         connection.execute("set statement_timeout = 150; set jit = off")  # products of many rows
