@@ -214,4 +214,8 @@ def _mistake(error: Any, entry: Entry) -> Failure:
         if context is not None:
             print(context.get_help(), file=sys.stderr)
         raise SystemExit(int(Exit.USAGE))
-    return Failure(said[:1].lower() + said[1:], f"See:  {path} --help", Exit.USAGE)
+    hint = f"See:  {path} --help"
+    params = [] if context is None else context.command.params
+    if said.startswith("Got unexpected extra") and any("--out" in one.opts for one in params):
+        hint = f"A file to write into is given with --out.  {hint}"
+    return Failure(said[:1].lower() + said[1:], hint, Exit.USAGE)

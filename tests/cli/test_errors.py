@@ -100,6 +100,7 @@ def test_an_answer_of_another_form_is_one_line_and_the_way_to_the_traceback(
         (["--nope"], "no such option: --nope"),
         (["-o", "json", "targets"], "Options come after the command"),
         (["targets", "--nope"], "no such option: --nope\n      See:  hoop targets --help"),
+        (["audit", "export", "rows.jsonl"], "A file to write into is given with --out."),
         (["targets", "extra"], "See:  hoop targets --help"),
         (["request"], "a target is needed\n      They are listed by:  hoop targets"),
         (["review", "nope"], "See:  hoop review --help"),
