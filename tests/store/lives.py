@@ -119,9 +119,17 @@ class Lives(Model):
         )  # fmt: skip
         await self._asked(who, wish, world.requests.ask(who, wish))
 
-    async def ask_again(self, world: World, _who: Principal, what: int, seconds: int) -> None:
+    async def ask_again(self, world: World, who: Principal, what: int, seconds: int) -> None:
         """Who was suspended asks for the same, as the policy would grant it by itself."""
-        held = self.suspended()[what % len(self.suspended())]
+        grant = self.a_grant(what)
+        if not self.suspended() and grant is not None:
+            ends = Ends(world.means, world.grants)
+            await self.attempt(who, ends.suspend(who, grant.id, "is it yours?"), grant.id)
+            return  # it is asked for another time
+        suspended = self.suspended()
+        if not suspended:
+            return
+        held = suspended[what % len(suspended)]
         who = self.people[held.principal]
         if who.id in self.left:
             return
@@ -201,7 +209,13 @@ class Lives(Model):
 
     async def vote_at_the_brink(self, answer: Answer, agent: int, seconds: int) -> None:
         """Who is added later votes so long before or behind that moment."""
-        request = self.escalates_soon()[-1]
+        soon = self.escalates_soon()
+        if not soon:
+            ana, world = self.people["p-ana"], self.worlds[agent]
+            if ana.id not in self.left:
+                await self.ask(world, ana, 0, HOUR, None, "", None, "OPS-1", "orders are stuck")
+            return
+        request = soon[-1]
         moment = request.created + (ESCALATES + seconds) * SECOND
         await self.wait(max(0, (moment - self.now) // SECOND))
         world = self.worlds[agent]

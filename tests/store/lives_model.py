@@ -141,7 +141,7 @@ class Model:
         if act.name == "ask" and act.what >= len(TARGETS):
             grant = self.a_grant(act.what - len(TARGETS))
             return grant is not None and grant.principal == person.id
-        if act.name in ("revoke", "suspend", "resume", "decide"):
+        if act.name in ("revoke", "suspend", "ask_again", "resume", "decide"):
             return not holds and bool(person.groups & {"admin", "owners"})
         return bool(person.groups & ENGINEERS)
 
