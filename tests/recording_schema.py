@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from hoopagent.recordings import lines
 
 SCHEMA = Path(__file__).parents[1] / "docs/reference/recording.schema.json"
-EACH, ALL = 200, 3000  # lines of a recording, and of a world: some tests record a hundred thousand
+EACH, ALL = 60, 600  # lines of a recording, and of a world: some tests record a hundred thousand
 
 
 @cache
