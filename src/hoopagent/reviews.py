@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hoopagent.errors import Refused
-from hoopagent.grants import Grants, grant_view
+from hoopagent.grants import Grants, grant_view, soft_view
 from hoopagent.means import Means, View
-from hoopagent.review_evidence import Found, Looked, evidence_of, look
+from hoopagent.review_evidence import Found, Looked, evidence_of, look, soft_if_narrowed
 from hoopagent.review_steps import Settling, Steps, decision_view, past
 from hoopagent.store import GrantMove, RunBound
 from hoopcore.model import (
@@ -127,11 +127,12 @@ class Reviews:
         found = await self._evidence(item.grant, self.means.clock())
         assert found is not None, "it was there just now"
         history = found[1].history
-        passing = replay(scope, history.done)
+        passing = replay(scope, history.done, soft_if_narrowed(self.means, grant))
         return {
             "grant": id,
             "scope": str(scope),
             "passed": passing.passed,
+            "held": passing.held,
             "of": passing.of,
             "exact": not history.inexact and not passing.perhaps,
             "outside": list(passing.outside[:20]),
@@ -150,7 +151,8 @@ class Reviews:
         assert found is not None, "it was there just now"
         _, shown, looked = found
         new = self.means.id("grt")
-        settled = outcome(said, item, grant, shown.tier, principal, now, new)
+        soft = self.means.soft_for(grant.target)
+        settled = outcome(said, item, grant, shown.tier, principal, now, new, soft)
         if isinstance(settled, Fault):
             raise self._refused(settled, id)
         bound = None
@@ -200,6 +202,8 @@ class Reviews:
             if said.answer is ReviewAnswer.GIVE_BACK
             else {"scope": str(after), "until": rfc3339(until)},
         }
+        if settled.narrowed is not None:
+            kept["soft"] = soft_view(settled.narrowed, now)
         return Decision(
             self.means.id("dec"),
             grant.id,

@@ -36,6 +36,7 @@ class NewDecision(BaseModel):
     took: int = Field(0, ge=0, le=1_000_000)
     group: int = Field(1, ge=1, le=10_000)
     sure: bool = False
+    hard: bool = False
     attended: bool = True
 
 
@@ -120,6 +121,7 @@ async def _said(agent: Agent, new: NewDecision) -> Said:
         to=await _person(agent, new.to) if new.to else None,
         group=new.group,
         attended=new.attended,
+        hard=new.hard,
     )
 
 

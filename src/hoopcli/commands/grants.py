@@ -48,5 +48,5 @@ def grants(
         else "You have no grant now.  What you may ask for:  hoop targets",
     )
     if output is Output.TABLE:
-        for line in about.suspensions(values, now, everyone):
+        for line in [*about.suspensions(values, now, everyone), *about.softness(values, now)]:
             say(line)
