@@ -83,21 +83,21 @@ def learnable(
     """What the scope lacks for this, where all of that is within ``soft``; None where it is not.
 
     Each is the very atom that is wanted, a table's and never its schema's, so that nothing comes
-    along that nobody asked for.  What could not be read might be anything: it is within nothing.
+    along that nobody asked for; where one of several would do, the first that the others have not
+    brought.  What could not be read might be anything: it is within nothing.
     Nor is a name that would read as something else in the text of a scope.
     """
-    beyond = frozenset(beyond)
-    if Effect.UNKNOWN in beyond:
-        return None
-    found = set()
-    for want, name in (
-        *((want, touch.relation) for touch in touches for want in wants((touch,), ())),
-        *((want, None) for want in wants((), beyond)),
-    ):
-        if missing(scope, (want,)) is None:
+    asked: list[tuple[Want, Relation | None]]
+    asked = [(want, touch.relation) for touch in touches for want in wants((touch,), ())]
+    asked += [(want, None) for want in wants((), beyond)]
+    found = set[Atom]()
+    for want, named in sorted(asked, key=lambda one: len(one[0])):  # what has no choice first
+        if missing(scope, (want,)) is None or not found.isdisjoint(want):
             continue
         one = next((atom for atom in want if any(s.covers(atom) for s in soft.atoms)), None)
-        if one is None or (name is not None and not _reads_back(name)):
+        if one is None or one.verb == Effect.UNKNOWN:
+            return None
+        if named is not None and not _reads_back(named):
             return None
         found.add(one)
     return frozenset(found)

@@ -141,7 +141,7 @@ def replay(scope: Scope, done: Mapping[Shape, int], soft: Scope = NOTHING) -> Re
 
 
 def _is_held(scope: Scope, soft: Scope, shape: Shape) -> bool:
-    if not soft.atoms or shape.unread:
+    if not soft.atoms:
         return False
     touches = map(_touch, shape.touches)
     return learnable(scope, soft, touches, map(Effect, shape.beyond)) is not None
