@@ -86,6 +86,7 @@ class History:
         self.looking.tier(Tier.LOW, "dev-db")
         self.people = (world.ana, world.ben, world.cat, world.ada)
         self.firsts: dict[str, Grant] = {}  # as they were made
+        self.looked_at: set[str] = set()  # grants whose making was looked at
         self.holds = Holds(world.means, Background())
 
     async def step(self, name: str, *what: object) -> None:
@@ -240,8 +241,10 @@ class History:
 
     async def _softness(self, grants: dict[str, Grant]) -> None:
         """What was learned was had before, and somebody has said so who may."""
-        events = await self.world.audited()
-        made = {e.subject: e.detail for e in events if e.action == "grant.made"}
+        made: dict[str, dict[str, str]] = {}
+        if any(one.supersedes and id not in self.looked_at for id, one in grants.items()):
+            events = await self.world.audited()
+            made = {e.subject: e.detail for e in events if e.action == "grant.made"}
         followed: dict[str, int] = {}
         for id, grant in grants.items():
             if grant.soft is not None:
@@ -257,6 +260,9 @@ class History:
             had = old.scope if old.soft is None else old.scope.join(old.soft.scope)
             assert had.covers(grant.scope)  # 5, 10
             assert grant.soft is None or had.covers(grant.soft.scope)
+            if id in self.looked_at:
+                continue
+            self.looked_at.add(id)
             learned = made[id].get("learned")
             if learned is None:  # by a review
                 assert old.scope.covers(grant.scope)

@@ -28,14 +28,14 @@ def step_up(
     ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Let your own statement run that is held because you have narrowed your grant.
+    """Let your held statement run, which your grant covered before you narrowed it.
 
     On a target of a low tier you answer yourself, with a reason that is kept.  On others somebody
     who approves does.  Your grant then covers it again.
 
     \b
     Example:
-      hoop step-up hold-4k7mq2zt9x --reason "order 4711 is about a customer after all"
+      hoop step-up hold-4k7mq2zt9x --reason "order 4711 has a customer"
     """
     with connected() as client:
         request_id(request)
