@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from hoopagent.errors import Refused
 from hoopagent.grants import Grants, grant_view, soft_view
 from hoopagent.means import Means, View
+from hoopagent.review_due import due
 from hoopagent.review_evidence import Found, Looked, evidence_of, look, soft_if_narrowed
 from hoopagent.review_steps import Settling, Steps, decision_view, past
 from hoopagent.store import GrantMove, RunBound
@@ -88,7 +89,8 @@ class Reviews:
             if one is not None:
                 found.append(one[1]._replace(view={**one[1].view, "handed": True}))
         found.sort(key=lambda one: (ordered(Group(one.view["group"])), one.view["not_after"]))
-        return [self._shown(one) for one in found]
+        why = await due(self.means, [one.id for one in live], now)
+        return [{**self._shown(one), "due": why.get(one.view["grant"], [])} for one in found]
 
     async def _handed(self, principal: Principal) -> list[Item]:
         states = [ItemState.DELEGATED]
@@ -102,6 +104,14 @@ class Reviews:
             **found.view,
             "suggestion": None if hidden else found.suggestion or None,
         }
+
+    async def card(self, principal: Principal, id: str) -> View:
+        """One grant that is this principal's, or was handed to them, as ``mine`` has it."""
+        grant, _ = await self._theirs(principal, id)
+        found = await self._evidence(grant.id, self.means.clock())
+        assert found is not None, "it was there just now"
+        why = await due(self.means, [grant.id], self.means.clock())
+        return {**self._shown(found[1]), "due": why.get(id, [])}
 
     async def evidence(self, grant: Grant) -> View:
         """What was done with one grant, for whoever looks back at it."""

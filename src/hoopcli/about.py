@@ -231,6 +231,16 @@ def suspensions(grants: Any, now: datetime, everyone: bool) -> list[str]:
     return [clean(line) for line in lines]
 
 
+def reviews_due(grants: Any) -> list[str]:
+    """Of each live grant that somebody should look at: why, and what to type."""
+    lines = []
+    for grant in grants:
+        if grant.get("review_due") and not grant.get("ended_at"):
+            lines.append(f"{grant['id']} is to be looked at: {', '.join(grant['review_due'])}")
+            lines.append("      hoop review mine")
+    return [clean(line) for line in lines]
+
+
 def softness(grants: Any, now: datetime) -> list[str]:
     """Of each grant that was narrowed: what a step-up may have again, and until when."""
     return [

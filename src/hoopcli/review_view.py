@@ -80,6 +80,7 @@ def card(item: Any, now: datetime) -> Iterator[tuple[str, object]]:
     yield "approved by", ", ".join(map(_who, why.get("approvers") or ()))
     yield "since", when(why.get("at"), now)
     yield "ends", when(item["not_after"], now)
+    yield "look now", ", ".join(item.get("due") or ())
     yield "90 days", _spark(item)
     yield "sessions", item["sessions"]
     yield "open now", ", ".join(item.get("open") or ())

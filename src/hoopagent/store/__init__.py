@@ -571,6 +571,12 @@ class Store(Protocol):
         """Whether this was told for the first time, and is on the audit now."""
         ...
 
+    async def reminded(
+        self, subjects: Sequence[str], events: Sequence[str]
+    ) -> dict[str, list[str]]:
+        """By subject, which of these events were told of it."""
+        ...
+
     async def ending(self, after: Time, by: Time) -> list[Grant]:
         """Active grants that end in between, of which nobody was reminded."""
         ...

@@ -23,6 +23,7 @@ from hoopcli.errors import usage
 from hoopcli.options import OutputOption, grant_id, moment, scope_text
 from hoopcli.review_confirm import confirm, done, undo
 from hoopcli.review_glass import break_glass
+from hoopcli.review_ticket import ticket_closed
 from hoopcli.view import Output, clean, when
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
@@ -178,6 +179,7 @@ def _reason(answer: str, grant: str, reason: str | None) -> str:
 app.command("confirm")(confirm)
 app.command("done")(done)
 app.command("undo")(undo)
+app.command("ticket-closed")(ticket_closed)
 app.command("break-glass")(break_glass)
 
 
