@@ -123,8 +123,11 @@ class Found(NamedTuple):
     history: Folded  # what the scope covered of all that was done there
 
 
-def evidence_of(means: Means, looked: Looked, grant: Grant) -> Found:
-    """What there is to be shown of this grant, without the suggestion."""
+def evidence_of(means: Means, looked: Looked, grant: Grant, reviewer: str = "") -> Found:
+    """What there is to be shown of this grant, without the suggestion.
+
+    ``reviewer``: the id of whoever looks, where it is not its holder.
+    """
     now, (begins, day) = looked.now, window(looked.now)
     target = means.target(grant.target)
     tier = Tier.HIGH if target is None else target.tier
@@ -143,7 +146,7 @@ def evidence_of(means: Means, looked: Looked, grant: Grant) -> Found:
     word = _word(history, unsure, known)
     passing = None
     if proposal is not None:
-        passing = replay(proposal, history.done, soft_if_narrowed(means, grant))
+        passing = replay(proposal, history.done, soft_if_narrowed(means, grant, reviewer))
     suggestion = _suggestion(word, unsure, used, history, proposal, passing)
     request = looked.requests.get(grant.request)
     votes = looked.votes.get(grant.request, [])
@@ -175,9 +178,10 @@ def evidence_of(means: Means, looked: Looked, grant: Grant) -> Found:
     return Found(view, tier, suggestion, history)
 
 
-def soft_if_narrowed(means: Means, grant: Grant) -> Scope:
-    """What would be held, and not refused, if this grant were narrowed now."""
-    return grant.scope.with_masks if means.soft_for(grant.target) else NOTHING
+def soft_if_narrowed(means: Means, grant: Grant, reviewer: str = "") -> Scope:
+    """What would be held, and not refused, if this reviewer (its holder) narrowed it now."""
+    theirs = reviewer in ("", grant.principal)
+    return grant.scope.with_masks if theirs and means.soft_for(grant.target) else NOTHING
 
 
 def _used(grant: Grant, mine: Uses, used: Folded) -> View:

@@ -85,7 +85,7 @@ class Reviews:
         looked = await look(self.means, self.read, principal, live, now)
         found = [evidence_of(self.means, looked, grant) for grant in live]
         for item in await self._handed(principal):
-            one = await self._evidence(item.grant, now)
+            one = await self._evidence(item.grant, now, principal.id)
             if one is not None:
                 found.append(one[1]._replace(view={**one[1].view, "handed": True}))
         found.sort(key=lambda one: (ordered(Group(one.view["group"])), one.view["not_after"]))
@@ -108,7 +108,7 @@ class Reviews:
     async def card(self, principal: Principal, id: str) -> View:
         """One grant that is this principal's, or was handed to them, as ``mine`` has it."""
         grant, _ = await self._theirs(principal, id)
-        found = await self._evidence(grant.id, self.means.clock())
+        found = await self._evidence(grant.id, self.means.clock(), principal.id)
         assert found is not None, "it was there just now"
         why = await due(self.means, [grant.id], self.means.clock())
         return {**self._shown(found[1]), "due": why.get(id, [])}
@@ -119,14 +119,16 @@ class Reviews:
         found = await self._evidence(grant.id, now)
         return {} if found is None else found[1].view
 
-    async def _evidence(self, id: str, now: Time) -> tuple[Grant, Found, Looked] | None:
+    async def _evidence(
+        self, id: str, now: Time, reviewer: str = ""
+    ) -> tuple[Grant, Found, Looked] | None:
         store = self.means.store
         grant = await store.grant(id)
         subject = None if grant is None else await store.principal(grant.principal)
         if grant is None or subject is None:
             return None
         looked = await look(self.means, self.read, subject, [grant], now)
-        return grant, evidence_of(self.means, looked, grant), looked
+        return grant, evidence_of(self.means, looked, grant, reviewer), looked
 
     async def replayed(self, principal: Principal, id: str, scope: Scope) -> View:
         """How many recorded statements would pass under this scope.  Nothing is decided."""
@@ -137,7 +139,7 @@ class Reviews:
         found = await self._evidence(item.grant, self.means.clock())
         assert found is not None, "it was there just now"
         history = found[1].history
-        passing = replay(scope, history.done, soft_if_narrowed(self.means, grant))
+        passing = replay(scope, history.done, soft_if_narrowed(self.means, grant, principal.id))
         return {
             "grant": id,
             "scope": str(scope),
@@ -157,7 +159,7 @@ class Reviews:
         now = await self.means.now()
         said = replace(said, reason=said.reason.strip())
         grant, item = await self._theirs(principal, id)
-        found = await self._evidence(id, now)
+        found = await self._evidence(id, now, principal.id)
         assert found is not None, "it was there just now"
         _, shown, looked = found
         new = self.means.id("grt")

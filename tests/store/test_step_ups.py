@@ -16,7 +16,7 @@ from hoopagent.holds import Holds
 from hoopagent.means import target_of
 from hoopagent.stepping import GONE, StepUps
 from hoopcore.model import Grant, GrantState, Held, Principal, RequestState, Scope, Tier
-from tests.store.reviewed import KEEP, NARROW, Looking
+from tests.store.reviewed import DELEGATE, KEEP, NARROW, Looking
 from tests.store.world import World
 
 PATIENCE = 10.0
@@ -167,6 +167,15 @@ async def test_a_tier_that_rises_meanwhile_takes_the_answer_away(steps: Stepping
     hold = await steps.asked(await steps.narrowed())
     steps.looking.tier(Tier.HIGH)
     assert await steps.refused(hold) == "not_own"
+
+
+async def test_what_somebody_else_has_narrowed_is_not_soft(steps: Stepping) -> None:
+    world = steps.world
+    grant = await world.granted(world.ana)
+    await steps.looking.answer(world.ana, grant, DELEGATE, "ben knows", to=world.ben)
+    done = await steps.looking.answer(world.ben, grant, NARROW, scope=ORDERS)
+    assert (await steps.grant(done["narrowed"]["id"])).soft is None
+    assert done["review"]["proof"]["soft_until"] is None
 
 
 async def test_what_is_denied_or_expires_teaches_nothing(steps: Stepping) -> None:

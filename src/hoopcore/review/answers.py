@@ -96,8 +96,8 @@ def outcome(
 ) -> Outcome | Fault:
     """What this answer makes of the item and its grant; ``new`` is the id of a grant to be made.
 
-    For ``soft`` seconds what is narrowed away may be had again by a step-up.  A grant that has
-    ended is nothing to decide about.
+    For ``soft`` seconds what its holder narrows away may be had again by a step-up.  A grant that
+    has ended is nothing to decide about.
     """
     fault = _fault(said, item, grant, tier, actor, now)
     if fault is not None:
@@ -114,7 +114,9 @@ def outcome(
             return Outcome(_moved(asked, said, ItemState.DELEGATED, now))
         case ReviewAnswer.NARROW:
             less = narrowed(grant, said.scope or grant.scope, said.until, new)
-            less = replace(less, soft=softened(less, grant, 0 if said.hard else soft, now))
+            # What somebody else takes away is not for its holder to have again by a word.
+            period = soft if actor.id == grant.principal and not said.hard else 0
+            less = replace(less, soft=softened(less, grant, period, now))
             changed = replace(item, after=less.id, scope=str(grant.scope))
             taken = _moved(changed, said, ItemState.REMEDIATING, now)
             return Outcome(taken, GrantState.SUPERSEDED, less)
