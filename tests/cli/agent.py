@@ -295,7 +295,7 @@ class FakeAgent:
             "databases": ["shop", "billing"],
             "not_after": at(42),
             "linger": 60,
-        }
+        } | ({"grant": next(iter(self.grants))} if self.grants else {})
 
     def _reviews(self, seen: Seen, rest: list[str]) -> Any:
         if rest == ["ticket-closed"]:

@@ -90,3 +90,30 @@ def test_a_closed_ticket_names_the_grants_that_are_to_be_looked_at(
     agent.grants = {"grt-7h2vd9xk4p": grant()}
     assert hoop("review", "ticket-closed", "OPS-214", "-o", "names").stdout == "grt-7h2vd9xk4p\n"
     assert agent.seen[-1].body == {"ticket": "OPS-214"}
+
+
+def test_the_end_of_a_tunnel_says_what_was_used_to_who_sits_there(
+    agent: FakeAgent, terminal: Terminal, hoop: Hoop
+) -> None:
+    agent.grants = {"grt-7h2vd9xk4p": grant()}
+    agent.reviews = [review_item()]
+    for off, told in (("", True), ("off", False)):
+        child = terminal("connect", "prod-db", "--listen", HOOP_LOOK_BACK=off)
+        child.expect("until you press Ctrl-C")
+        child.sendintr()
+        ended(child)
+        said = " ".join((child.before or "").split())
+        line = "You used 1 of 2 tables; narrow: hoop review mine --narrow grt-7h2vd9xk4p"
+        assert (line in said) is told
+    hoop("connect", "prod-db", "--listen", stdin="")
+    assert len([one for one in agent.seen if one.path.startswith("/v1/reviews/of")]) == 1
+
+
+def test_an_agent_that_cannot_say_holds_nobody_up(agent: FakeAgent, terminal: Terminal) -> None:
+    agent.grants = {"grt-7h2vd9xk4p": grant()}
+    agent.broken["/v1/reviews/of/grt-7h2vd9xk4p"] = (500, "text/plain", b"")
+    child = terminal("connect", "prod-db", "--listen")
+    child.expect("until you press Ctrl-C")
+    child.sendintr()
+    assert ended(child) == 0
+    assert "hoop:" not in (child.before or "")
