@@ -39,6 +39,7 @@ VARIABLES = {
     "kernel.",
     "HOOP_PASSPHRASE": "Opens the encrypted file that stands in for a keyring; else hoop asks for "
     "it in a terminal. Whoever reads your environment reads it too.",
+    "HOOP_LOOK_BACK": "`off` says nothing about your use when `connect --listen` ends.",
     "HOOP_PSQL": "The psql that `connect` starts. Else the one on PATH.",
     "HOOP_DEBUG": "Anything: a traceback in place of an error message.",
     "HOOP_COMPLETING": "Set by completion itself, so that a Tab asks nothing and renews nothing.",

@@ -59,6 +59,7 @@ def facts_of(prepared: Prepared, server_version: str = "") -> Facts:
         address=told.address,
         imposed=prepared.imposed,
         rows=prepared.access.rows,
+        soft=prepared.access.soft,
     )
 
 

@@ -195,6 +195,7 @@ class TargetSection(Section):
     labels: dict[str, str] = {}
     owners: frozenset[str] = frozenset()
     tier: Tier = Tier.MEDIUM
+    narrow_softly: Duration = "30d"  # so long what a review narrows away is held; 0s: refused
     only_way: bool = False  # nobody reaches it but through hoop, says whoever wrote this
     max_duration: Duration = "8h"
     durability: Durability = Durability.KERNEL

@@ -16,7 +16,7 @@ from hoopagent.errors import Refused
 from hoopagent.means import Means, View, person, targets_of, time_or_none
 from hoopagent.suspended import given_back, with_suspensions
 from hoopagent.unused import unused
-from hoopcore.access import ENDABLE, LONGEST_REASON, capacity, end_of, fault_in
+from hoopcore.access import ENDABLE, LONGEST_REASON, capacity, end_of, fault_in, soft_scope
 from hoopcore.model import (
     SYSTEM,
     Decision,
@@ -253,6 +253,8 @@ def grant_view(
         "waits_for_connection": grant.waits,
         "lasts": grant.lasts,
         "limits": str(grant.limits),
+        "soft": soft_view(grant, now),
+        "supersedes": grant.supersedes,
         "extends": request.extends if request else "",
         "state": (GrantState.EXPIRED if over else grant.state).value,
         "request": grant.request,
@@ -261,6 +263,13 @@ def grant_view(
         "ended_by": person(grant.ended_by, known)["name"] or None,
         "ended_why": grant.ended_why or None,
     }
+
+
+def soft_view(grant: Grant, now: Time) -> View | None:
+    """What it was narrowed from, while a statement within that is held for a step-up."""
+    if grant.soft is None or not soft_scope(grant, now).atoms or grant.state not in ENDABLE:
+        return None
+    return {"scope": str(grant.soft.scope), "until": rfc3339(grant.soft.until)}
 
 
 def _how(grant: Grant, now: Time) -> str:

@@ -8,10 +8,20 @@ Order of the file: the values, the hold, words.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from hoopcore.model import SECOND, Answer, Held, Principal, Request, Target, Time, Vote
+from hoopcore.model import (
+    SECOND,
+    Answer,
+    Atom,
+    Held,
+    Principal,
+    Request,
+    Target,
+    Time,
+    Vote,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,15 @@ class Terms:
     votes: int = 1
     wait: int = 600  # seconds
     why: str = field(default="", compare=False)  # the rule's reason
+    learns: frozenset[Atom] = frozenset()  # a step-up: what a narrowed grant has again
+    held_too: bool = field(default=False, compare=False)  # by a rule or a budget, beside that
+
+    def is_met(self, granted: Iterable[Terms]) -> bool:
+        """Whether one of these approvals is for this: a step-up also by one for more."""
+        return any(
+            self == one or (self.learns and self.rule == one.rule and self.learns <= one.learns)
+            for one in granted
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +81,7 @@ class Hold:
     say: Callable[[str, str], None]  # a NOTICE and its hint
     still: Callable[[], str]  # why it may not run any more; empty where it may
     gone: Callable[[], bool]  # whether its client has left
+    learned: Callable[[], Awaitable[object]] | None = None  # its grant is another one now
     request: Request | None = None  # as it is in the store
     told: int = 0  # votes that the user knows of
     reminded: Time = 0
@@ -100,12 +120,16 @@ def asked(hold: Hold, request: Request, now: Time) -> tuple[str, str]:
         f'held by rule "{terms.rule}": {case.held.why}; {hold.id} waits for'
         f" {needs(request, [])}, {left} at most{why}"
     )
-    hint = f"They decide with:  hoop approve {hold.id}   To withdraw it, cancel it (Ctrl-C)."
-    return text, hint
+    who = f"They decide with:  hoop approve {hold.id}"
+    if request.held is not None and request.held.own:
+        who = f'Say why in another terminal:  hoop step-up {hold.id} --reason "…"'
+    return text, f"{who}   To withdraw it, cancel it (Ctrl-C)."
 
 
 def needs(request: Request, votes: Sequence[Vote]) -> str:
-    """``1 of dba``, ``1 more of dba or oncall``."""
+    """``1 of dba``, ``1 more of dba or oncall``; ``your own word`` for a step-up of one's own."""
+    if request.held is not None and request.held.own:
+        return "your own word"
     yes = sum(vote.answer is Answer.APPROVE for vote in votes)
     groups = " or ".join(sorted(request.rule.approvers))
     return f"{request.rule.votes - yes}{' more' if yes else ''} of {groups}"

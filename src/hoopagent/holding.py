@@ -13,7 +13,7 @@ Order of the file: the answer to a verdict, waiting, how it goes on, what people
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -22,8 +22,8 @@ from hoopagent import outlook
 from hoopagent.hold import Case, Ending, Hold, Terms
 from hoopagent.holds import Holds
 from hoopagent.secrets import Secrets
-from hoopcore.model import SECOND, Held, Scope
-from hoopcore.policy import BoundPolicy, Policy, Verdict
+from hoopcore.model import SECOND, Atom, Held, Scope
+from hoopcore.policy import NARROWED, BoundPolicy, Policy, Verdict
 from hoopcore.policy.rules import HOLD_WAIT
 from hoopcore.protocols.postgres.keeping import Kept
 from hoopcore.recording import EndCause, Event, Said
@@ -61,6 +61,7 @@ class Holding:
         live: Live,
         holds: Holds,
         secrets: Secrets,
+        learned: Callable[[], Awaitable[object]],
         told: Told,
         read: Reads,
         judge: Callable[[Ask, Reading], Verdict],
@@ -68,6 +69,7 @@ class Holding:
         self._live = live
         self._holds = holds
         self._secrets = secrets
+        self._learned = learned  # looks again at what the session's grants allow
         self._told = told
         self._read = read
         self._judge = judge
@@ -118,10 +120,18 @@ class Holding:
             Terms(rule.name, rule.approvers, rule.votes, rule.wait, rule.reason)
             for rule in self._live.judge.holding(reading)
         ]
-        if all(terms.rule != verdict.rule for terms in found):  # a budget's
+        if verdict.rule != NARROWED and all(terms.rule != verdict.rule for terms in found):
+            # a budget's
             found.insert(0, Terms(verdict.rule, wait=HOLD_WAIT, why=verdict.reason))
+        # Last of all, so that nothing is learned of a statement that a rule keeps from running.
+        learns = self._live.judge.stepping(reading)
+        if learns:
+            why = _narrowed(learns)
+            found.append(
+                Terms(NARROWED, wait=HOLD_WAIT, why=why, learns=learns, held_too=bool(found))
+            )
         granted = self._granted.get(ask.seq, set())
-        return next((terms for terms in found if terms not in granted), None)
+        return next((terms for terms in found if not terms.is_met(granted)), None)
 
     # --- waiting ----------------------------------------------------------------------------------
 
@@ -137,7 +147,7 @@ class Holding:
             target=live.prepared.target,
             grants=live.access.grants,
             terms=terms,
-            held=self._shown(ask, reading, verdict, event),
+            held=self._shown(ask, reading, verdict, event, terms),
         )
         hold = Hold(
             id=verdict.hold,
@@ -147,6 +157,7 @@ class Holding:
             say=relay.say,
             still=partial(self._still, ask, reading),
             gone=relay.client_gone,
+            learned=self._learned,
         )
         self._waiting = (hold, ask, reading)
         self._last = hold
@@ -244,7 +255,9 @@ class Holding:
 
     # --- what people are shown --------------------------------------------------------------------
 
-    def _shown(self, ask: Ask, reading: Reading, verdict: Verdict, event: Event) -> Held:
+    def _shown(
+        self, ask: Ask, reading: Reading, verdict: Verdict, event: Event, terms: Terms
+    ) -> Held:
         """As it is recorded; a run with the text that was prepared for it."""
         live = self._live
         assert isinstance(event, Said)
@@ -268,6 +281,7 @@ class Holding:
             touches=event.touches,
             masked=tuple(sorted(masked)),
             note="in a transaction" if live.stream.status == "T" else "",
+            learns=tuple(sorted(map(str, terms.learns))),
         )
 
     def _recorded_text(self, ask: Ask, reading: Reading, text: bytes) -> str:
@@ -295,3 +309,9 @@ class Holding:
         left = (most - told.idle_for) * 1000
         why = f"{name} of the target is {most / 1000:g} s"
         return replace(case, until=self._holds.now() + left - MARGIN, why_until=why)
+
+
+def _narrowed(learns: frozenset[Atom]) -> str:
+    atoms = sorted(map(str, learns))
+    more = f" and {len(atoms) - 3} more" if len(atoms) > 3 else ""
+    return f"your grant was narrowed and does not cover {', '.join(atoms[:3])}{more} any more"

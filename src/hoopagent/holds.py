@@ -15,7 +15,8 @@ Order of the file: asking, looking, ending, and what an agent left behind.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import structlog
@@ -24,6 +25,7 @@ from hoopagent.background import Background
 from hoopagent.hold import HINT, Case, Ending, Hold, asked, expired, failed, needs, span
 from hoopagent.logs import places
 from hoopagent.means import Means
+from hoopagent.stepping import GONE, StepUps
 from hoopagent.store import Store, StoreAway
 from hoopcore.model import (
     NOTHING,
@@ -51,9 +53,17 @@ MOST_OF_ONE = 20
 class Holds:
     """All that wait in this agent."""
 
-    def __init__(self, means: Means, background: Background) -> None:
+    def __init__(
+        self,
+        means: Means,
+        background: Background,
+        save: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """``save`` brings to the store what was counted, before one grant takes another's place."""
         self._means = means
+        self._save = save
         self._background = background
+        self._steps = StepUps(means)
         self._open: dict[str, Hold] = {}
         self._watching = False
 
@@ -93,19 +103,24 @@ class Holds:
         """Makes the request that people vote on, and tells the user."""
         case = hold.case = await hold.complete(hold.case)
         terms = case.terms
-        approvers = terms.approvers or await self._usual_approvers(case)
         now = await self._means.now()
+        if terms.learns:
+            case = hold.case = await self._steps.told(case, now)
+        own = case.held.own
+        approvers = terms.approvers or ([] if own else await self._usual_approvers(case))
         expires = now + terms.wait * SECOND
         if case.until is not None:
             expires = min(expires, case.until)
-        if not approvers:
+        if terms.learns and not await self._steps.is_open(case, now):
+            hold.end(Ending(False, GONE, HINT))
+        elif not approvers and not own:
             hold.end(failed("its rule names no approvers, and nobody decided about your grant"))
         elif expires <= now:
             hint = "Run it outside of the transaction, or have it approved within a shorter time."
             hold.end(Ending(False, f"there is no time for an approval: {case.why_until}", hint))
         if hold.ended.done():
             return
-        request = self._request(hold, approvers, await self._reason(case), now, expires)
+        request = self._request(hold, frozenset(approvers), await self._reason(case), now, expires)
         event = self._means.event(
             now,
             case.principal.id,
@@ -117,6 +132,8 @@ class Holds:
             rule=terms.rule,
             votes=terms.votes,
             approvers=" ".join(sorted(approvers)),
+            learns=" ".join(case.held.learns),
+            own="yes" if own else "",
         )
         await self._means.store.add_request(request, event)
         hold.request, hold.reminded = request, now
@@ -238,12 +255,28 @@ class Holds:
             return
         by = tuple(vote.voter for vote in votes if vote.answer is Answer.APPROVE)
         used = self._means.event(now, SYSTEM, "request.fulfilled", hold.id, approved=" ".join(by))
-        if not await self._means.store.use_hold(hold.id, used):
-            hold.end(failed(f"{hold.id} was used already"))
+        why_not = await self._used(hold, used, by, now)
+        if why_not:
+            hold.end(failed(why_not))
         elif not hold.end(Ending(True, by=by)):
             why = "its session ended at the same moment"
             event = self._means.event(now, SYSTEM, "request.not_run", hold.id, reason=why)
             await self._means.store.audit(event)
+
+    async def _used(self, hold: Hold, used: AuditEvent, by: tuple[str, ...], now: Time) -> str:
+        """Uses the approval, once, and learns by it; why that is not to be, else empty."""
+        if not hold.case.terms.learns:
+            taken = await self._means.store.use_hold(hold.id, used)
+            return "" if taken else f"{hold.id} was used already"
+        if self._save is not None:
+            await self._save()
+        why_not, grant = await self._steps.learn(hold.case, hold.id, used, by, now)
+        if grant is not None:
+            if hold.learned is not None:
+                with contextlib.suppress(StoreAway):  # the watch looks again in a second
+                    await hold.learned()
+            hold.say(f"{grant.id} covers {' '.join(hold.case.held.learns)} from now on", "")
+        return why_not
 
     # --- ending -----------------------------------------------------------------------------------
 

@@ -35,7 +35,8 @@ async def mirror(
         if scope.atoms and not uses.unseen:
             done = fold(uses.pairs, scope, first).done
             less = narrower(scope, done, reaches(means.config_now().masks))
-        passing = None if less is None else replay(less, done)
+        soft = scope.with_masks if means.soft_for(target) else NOTHING
+        passing = None if less is None else replay(less, done, soft)
         found.append(
             {
                 "target": target,
@@ -55,6 +56,7 @@ async def mirror(
                 else {
                     "scope": str(less),
                     "passed": passing.passed,
+                    "held": passing.held,
                     "of": passing.of,
                     "exact": not (folded.inexact or passing.perhaps),
                 },

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from hoopcore.masking import HINTS, Bound
-from hoopcore.model import Time
+from hoopcore.model import Atom, Time
 from hoopcore.policy import BoundPolicy, Budget, Facts, Policy, Rule, Verdict
 from hoopcore.sql.session import NAMED
 from hoopcore.statement import Effect, Reading, Statement
@@ -95,14 +95,18 @@ class Judge:
         """All rules that hold what was judged last; a budget that does is not among them."""
         return () if self._standing is None else self._standing.holding(reading)
 
+    def stepping(self, reading: Reading) -> frozenset[Atom]:
+        """What the message judged last wants back of a grant that was narrowed."""
+        return frozenset() if self._standing is None else self._standing.stepping(reading)
+
     def _judge(self, standing: BoundPolicy, ask: Ask, reading: Reading) -> Verdict:
         if ask.kind is AskKind.CALL:
             reason = "a call of a function by its number cannot be read"
             return Verdict(False, "function-call", reason, "use SELECT function(…) instead")
         verdict = standing.decide(reading)
-        if not verdict.allowed:
+        if not verdict.allowed and not verdict.held:
             return verdict
-        found = self.bound.refusal(reading)
+        found = self.bound.refusal(reading)  # whoever approves: no mask is off for that
         if found is not None:
             rule, reason = found
             return Verdict(False, rule, reason, HINTS[rule])

@@ -68,6 +68,11 @@ class Means:
         section = self.config_now().targets.get(name)
         return None if section is None else target_of(name, section)
 
+    def soft_for(self, target: str) -> int:
+        """For how many seconds what is narrowed away there may be had again; 0: not at all."""
+        section = self.config_now().targets.get(target)
+        return 0 if section is None else seconds(section.narrow_softly)
+
     def administers(self, principal: Principal) -> bool:
         """Whether a role lets them see and end what is not theirs."""
         roles = self.config_now().roles.values()

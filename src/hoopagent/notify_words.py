@@ -135,6 +135,9 @@ def _words(event: str, row: Row, found: About, request: Request) -> tuple[str, s
         case "break_glass":
             said = f"{who} broke the glass of {what} ({request.incident}){why}"
             return said, "hoop review break-glass"
+        case "review.due" if row.event.subject.startswith("grt-"):
+            said = f"the access of {who} to {what} is to be looked at"
+            return f"{said}: {row.event.detail.get('why', '')}", "hoop review mine"
         case _:
             said = f"nobody has looked at the break-glass of {who} on {what}{why}"
             return said, "hoop review break-glass"

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from hoopagent.means import Means, View
-from hoopcore.access import holds
-from hoopcore.model import UNMASK, Atom, Grant, Scope, Target, Time, rfc3339
+from hoopcore.access import holds, soft_scope
+from hoopcore.model import NOTHING, UNMASK, Atom, Grant, Scope, Target, Time, rfc3339
 from hoopcore.policy.scope import Want, missing
 from hoopcore.review import Item
 from hoopcore.statement import Effect
@@ -38,8 +38,9 @@ async def probe(means: Means, item: Item, now: Time, tried: Iterable[Shape] = ()
     gone = old is not None and not _carries(old, target, now)
     before = Scope.parse(item.scope) if item.scope else Scope(frozenset())
     after = new.scope if new is not None else Scope(frozenset())
+    soft = NOTHING if new is None else soft_scope(new, now)
     checks = [
-        {"wanted": str(want[0]), "missing": str(lacking)}
+        {"wanted": str(want[0]), "missing": str(lacking), "held": soft.covers(_just(lacking))}
         for want in _wanted(before, after, tried)
         if (lacking := _lacking(after, want)) is not None
     ]
@@ -51,12 +52,18 @@ async def probe(means: Means, item: Item, now: Time, tried: Iterable[Shape] = ()
         "refused": gone and ends and (new is None or bool(checks) or shorter),
         "said": f'"{item.grant}" opens nothing on "{item.target}" any more' if gone else "",
         "checks": checks[:_MOST],
+        # Until then the gate holds what it would refuse: it lets nothing of it pass by itself.
+        "soft_until": rfc3339(new.soft.until) if soft.atoms and new and new.soft else None,
         "also": [one.id for one in others if _lets(one, before, after)],
     }
 
 
 def _carries(grant: Grant, target: Target | None, now: Time) -> bool:
     return target is not None and holds(grant, target, now)
+
+
+def _just(atom: Atom) -> Scope:
+    return Scope(frozenset({atom}))
 
 
 def _lets(other: Grant, before: Scope, after: Scope) -> bool:

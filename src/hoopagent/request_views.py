@@ -78,7 +78,7 @@ def request_view(
         "task": request.task,
         "ticket": request.ticket,
         "priority": request.priority.value,
-        "held": _held_view(request.held),
+        "held": _held_view(request.held, known),
     }
 
 
@@ -105,5 +105,11 @@ def _voters(voters: Voters) -> View:
 # --- the statement that is held -----------------------------------------------------------------
 
 
-def _held_view(held: Held | None) -> View | None:
-    return None if held is None else asdict(held)
+def _held_view(held: Held | None, known: dict[str, Principal]) -> View | None:
+    if held is None:
+        return None
+    said = held.confirmed
+    told = None
+    if said is not None:
+        told = {"by": person(said.by, known), "reason": said.reason, "at": rfc3339(said.at)}
+    return {**asdict(held), "confirmed": told}

@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from hoopagent.grants import soft_view
 from hoopagent.means import Means, View, person, time_or_none
 from hoopagent.usage import WINDOW, Uses, reaches, uses_of, window
 from hoopcore.model import (
     EVERYTHING,
+    NOTHING,
     Answer,
     Decision,
     Grant,
@@ -55,11 +57,12 @@ class Looked:
     answers: dict[str, Decision] = field(default_factory=dict)
     group: frozenset[str] = frozenset()  # ids of the people in the subject's groups
     others: list[Grant] = field(default_factory=list)  # that they hold
+    superseded: dict[str, str] = field(default_factory=dict)  # by grant: in whose place it is
 
     def before(self, grant: str) -> list[str]:
         """The grant, and those that it has superseded, one after the other."""
         chain = [grant]
-        older = {item.after: item.grant for item in self.items if item.after}
+        older = {item.after: item.grant for item in self.items if item.after} | self.superseded
         while chain[-1] in older and older[chain[-1]] not in chain:
             chain.append(older[chain[-1]])
         return chain
@@ -91,6 +94,7 @@ async def look(
     peers = await store.principals_in(sorted(subject.groups)) if subject.groups else []
     group = frozenset(one.id for one in peers if one.kind is Kind.HUMAN) - {subject.id}
     held = await store.grants(live_at=now, limit=None)
+    alike = await store.grants(requests=ids, limit=None) if ids else []
     return Looked(
         subject=subject,
         now=now,
@@ -103,6 +107,7 @@ async def look(
         answers=await store.last_answers([grant.id for grant in grants]),
         group=group,
         others=[one for one in held if one.principal in group],
+        superseded={one.id: one.supersedes for one in alike if one.supersedes},
     )
 
 
@@ -118,8 +123,11 @@ class Found(NamedTuple):
     history: Folded  # what the scope covered of all that was done there
 
 
-def evidence_of(means: Means, looked: Looked, grant: Grant) -> Found:
-    """What there is to be shown of this grant, without the suggestion."""
+def evidence_of(means: Means, looked: Looked, grant: Grant, reviewer: str = "") -> Found:
+    """What there is to be shown of this grant, without the suggestion.
+
+    ``reviewer``: the id of whoever looks, where it is not its holder.
+    """
     now, (begins, day) = looked.now, window(looked.now)
     target = means.target(grant.target)
     tier = Tier.HIGH if target is None else target.tier
@@ -136,7 +144,9 @@ def evidence_of(means: Means, looked: Looked, grant: Grant) -> Found:
     since = max(begins, grant.not_before)
     known = _known(looked.spans.get(grant.target, []), since, now)
     word = _word(history, unsure, known)
-    passing = None if proposal is None else replay(proposal, history.done)
+    passing = None
+    if proposal is not None:
+        passing = replay(proposal, history.done, soft_if_narrowed(means, grant, reviewer))
     suggestion = _suggestion(word, unsure, used, history, proposal, passing)
     request = looked.requests.get(grant.request)
     votes = looked.votes.get(grant.request, [])
@@ -149,6 +159,7 @@ def evidence_of(means: Means, looked: Looked, grant: Grant) -> Found:
         "not_before": rfc3339(grant.not_before),
         "not_after": rfc3339(grant.ends),
         "granted": str(grant.scope),
+        "soft": soft_view(grant, now),
         "group": group.value,
         "seconds": SECONDS[group],
         "alone": group is Group.PRIVILEGED or tier is Tier.HIGH or is_pulled(grant.id),
@@ -165,6 +176,12 @@ def evidence_of(means: Means, looked: Looked, grant: Grant) -> Found:
         **_state(looked, grant),
     }
     return Found(view, tier, suggestion, history)
+
+
+def soft_if_narrowed(means: Means, grant: Grant, reviewer: str = "") -> Scope:
+    """What would be held, and not refused, if this reviewer (its holder) narrowed it now."""
+    theirs = reviewer in ("", grant.principal)
+    return grant.scope.with_masks if theirs and means.soft_for(grant.target) else NOTHING
 
 
 def _used(grant: Grant, mine: Uses, used: Folded) -> View:
@@ -223,7 +240,9 @@ def _suggestion(
         told = "was seen" if word == "not seen" else "there was, and there is no other way"
         return f"give back: no {what} of yours {told}"
     if proposal is not None and passing is not None:
-        return f"narrow to {proposal}: {passing.passed} of {passing.of} statements would still pass"
+        held = f", {passing.held} would be held for a step-up" if passing.held else ""
+        told = f"{passing.passed} of {passing.of} statements would still pass{held}"
+        return f"narrow to {proposal}: {told}"
     return "keep: it is used, and nothing narrower would do" if history.done else ""
 
 
@@ -258,6 +277,7 @@ def _narrower(scope: str, passing: Replay, history: Folded) -> View:
     return {
         "scope": scope,
         "passed": passing.passed,
+        "held": passing.held,
         "of": passing.of,
         "exact": not history.inexact and not passing.perhaps,
         "outside": list(passing.outside[:20]),

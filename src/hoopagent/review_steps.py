@@ -113,6 +113,8 @@ class Steps:
                     decision.at, decision.actor, "grant.made", less.id, request=grant.request,
                     principal=grant.principal, target=grant.target, scope=less.scope,
                     until=rfc3339(less.ends), supersedes=grant.id,
+                    soft=less.soft.scope if less.soft else "",
+                    soft_until=rfc3339(less.soft.until) if less.soft else "",
                 )
             )  # fmt: skip
         return tuple(events)
@@ -140,7 +142,7 @@ class Steps:
         event = self.means.event(
             now, SYSTEM, f"review.{state.value}", item.id, grant=item.grant, target=item.target,
             principal=item.subject, said=proof["said"], checks=len(proof["checks"]),
-            also=" ".join(proof["also"]),
+            also=" ".join(proof["also"]), soft_until=proof["soft_until"] or "",
         )  # fmt: skip
         change = ReviewChange(done, item.state, item.decision, audit=(event,))
         return done if await store.change_review(change) else item

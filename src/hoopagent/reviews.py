@@ -15,9 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hoopagent.errors import Refused
-from hoopagent.grants import Grants, grant_view
+from hoopagent.grants import Grants, grant_view, soft_view
 from hoopagent.means import Means, View
-from hoopagent.review_evidence import Found, Looked, evidence_of, look
+from hoopagent.review_due import due
+from hoopagent.review_evidence import Found, Looked, evidence_of, look, soft_if_narrowed
 from hoopagent.review_steps import Settling, Steps, decision_view, past
 from hoopagent.store import GrantMove, RunBound
 from hoopcore.model import (
@@ -84,11 +85,12 @@ class Reviews:
         looked = await look(self.means, self.read, principal, live, now)
         found = [evidence_of(self.means, looked, grant) for grant in live]
         for item in await self._handed(principal):
-            one = await self._evidence(item.grant, now)
+            one = await self._evidence(item.grant, now, principal.id)
             if one is not None:
                 found.append(one[1]._replace(view={**one[1].view, "handed": True}))
         found.sort(key=lambda one: (ordered(Group(one.view["group"])), one.view["not_after"]))
-        return [self._shown(one) for one in found]
+        why = await due(self.means, [one.id for one in live], now)
+        return [{**self._shown(one), "due": why.get(one.view["grant"], [])} for one in found]
 
     async def _handed(self, principal: Principal) -> list[Item]:
         states = [ItemState.DELEGATED]
@@ -103,20 +105,30 @@ class Reviews:
             "suggestion": None if hidden else found.suggestion or None,
         }
 
+    async def card(self, principal: Principal, id: str) -> View:
+        """One grant that is this principal's, or was handed to them, as ``mine`` has it."""
+        grant, _ = await self._theirs(principal, id)
+        found = await self._evidence(grant.id, self.means.clock(), principal.id)
+        assert found is not None, "it was there just now"
+        why = await due(self.means, [grant.id], self.means.clock())
+        return {**self._shown(found[1]), "due": why.get(id, [])}
+
     async def evidence(self, grant: Grant) -> View:
         """What was done with one grant, for whoever looks back at it."""
         now = self.means.clock()
         found = await self._evidence(grant.id, now)
         return {} if found is None else found[1].view
 
-    async def _evidence(self, id: str, now: Time) -> tuple[Grant, Found, Looked] | None:
+    async def _evidence(
+        self, id: str, now: Time, reviewer: str = ""
+    ) -> tuple[Grant, Found, Looked] | None:
         store = self.means.store
         grant = await store.grant(id)
         subject = None if grant is None else await store.principal(grant.principal)
         if grant is None or subject is None:
             return None
         looked = await look(self.means, self.read, subject, [grant], now)
-        return grant, evidence_of(self.means, looked, grant), looked
+        return grant, evidence_of(self.means, looked, grant, reviewer), looked
 
     async def replayed(self, principal: Principal, id: str, scope: Scope) -> View:
         """How many recorded statements would pass under this scope.  Nothing is decided."""
@@ -127,11 +139,12 @@ class Reviews:
         found = await self._evidence(item.grant, self.means.clock())
         assert found is not None, "it was there just now"
         history = found[1].history
-        passing = replay(scope, history.done)
+        passing = replay(scope, history.done, soft_if_narrowed(self.means, grant, principal.id))
         return {
             "grant": id,
             "scope": str(scope),
             "passed": passing.passed,
+            "held": passing.held,
             "of": passing.of,
             "exact": not history.inexact and not passing.perhaps,
             "outside": list(passing.outside[:20]),
@@ -150,11 +163,12 @@ class Reviews:
         now = await self.means.now()
         said = replace(said, reason=said.reason.strip())
         grant, item = await self._theirs(principal, id)
-        found = await self._evidence(id, now)
+        found = await self._evidence(id, now, principal.id)
         assert found is not None, "it was there just now"
         _, shown, looked = found
         new = self.means.id("grt")
-        settled = outcome(said, item, grant, shown.tier, principal, now, new)
+        soft = self.means.soft_for(grant.target)
+        settled = outcome(said, item, grant, shown.tier, principal, now, new, soft)
         if isinstance(settled, Fault):
             raise self._refused(settled, id)
         bound = None
@@ -204,6 +218,8 @@ class Reviews:
             if said.answer is ReviewAnswer.GIVE_BACK
             else {"scope": str(after), "until": rfc3339(until)},
         }
+        if settled.narrowed is not None:
+            kept["soft"] = soft_view(settled.narrowed, now)
         return Decision(
             self.means.id("dec"),
             grant.id,

@@ -19,7 +19,7 @@ from hoopagent.api.context import Agent
 from hoopagent.api.ends import told
 from hoopagent.api.grants import grants_of
 from hoopagent.api.requests import means_of
-from hoopagent.api.reviews import confirming_of
+from hoopagent.api.reviews import confirming_of, dues_of
 from hoopagent.channels import Channels
 from hoopagent.config_files import seconds
 from hoopagent.coverage import Beat
@@ -110,6 +110,7 @@ class Running:
                 self.group.create_task(self.reload.run()),
                 self.group.create_task(sessions.users.watch()),
                 self.group.create_task(self._follow()),
+                self.group.create_task(dues_of(self.agent).run()),
                 *(self.group.create_task(one.run()) for one in self.beside),
             ]
             sweeping = self.group.create_task(self._sweep())

@@ -94,7 +94,7 @@ class Sessions:
         self.watch.masks_changed = self.bounds.again
         self.bounds.tell = Unmasking(self._audit, clock.late).tell
         self.ledger = Ledger(store, clock.late, self._grants_in_use)
-        self.holds = Holds(means, self._background)
+        self.holds = Holds(means, self._background, self.ledger.save)
         self.renewal = Renewal(config_now, self._open, self.bounds, self.ledger)
         self.draining = False
         self.emptied = asyncio.Event()  # set while no session is open
@@ -147,7 +147,8 @@ class Sessions:
         except StoreAway as problem:
             raise _away() from problem
         # Behind a pooler the search_path may be another client's.
-        named = policy.speaks_of_schemas(access.scope) and not prepared.pooled
+        speaks = any(map(policy.speaks_of_schemas, (access.scope, access.soft)))
+        named = speaks and not prepared.pooled
         # First of all, or who may have no more could still make the target make users.
         self._room.take(principal.id, target.name)
         user: User | None = None
@@ -269,8 +270,13 @@ class Sessions:
             over_budget=lambda: self._over_budget(live),
             cancel=lambda: self._cancel(live),
             metered=partial(self._meter, live),
-            held=partial(Holding, live, self.holds, self._secrets),
+            held=partial(Holding, live, self.holds, self._secrets, partial(self._learned, live)),
         )
+
+    async def _learned(self, live: Live) -> None:
+        """One of its grants has another one in its place, with what budgets have counted."""
+        await self.watch.look_again(live)
+        await self.ledger.open(live.access.grants)
 
     def _meter(self, live: Live, judge: Judging) -> Meter:
         return Meter(live, self.ledger, judge, self._audit, self._clock.late)

@@ -29,7 +29,14 @@ async def unused(store: Store, now: Time) -> list[tuple[Grant, Time]]:
 
 
 async def _left(store: Store, grant: Grant) -> Time | None:
-    """When the last session on it ended; None: one is open, or there has been none."""
+    """When the last session on it, or on one in whose place it is, ended.
+
+    None: one is open, or there has been none.
+    """
     sessions = await store.sessions(grant=grant.id, limit=1_000)
+    before: Grant | None = grant
+    while before is not None and before.supersedes:
+        sessions += await store.sessions(grant=before.supersedes, limit=1_000)
+        before = await store.grant(before.supersedes)
     ends = [session.ended for session in sessions if session.ended is not None]
     return max(ends) if ends and len(ends) == len(sessions) else None

@@ -24,6 +24,7 @@ from hoopagent.means import Means
 from hoopagent.store import AuditQuery, Standing, StoreAway, Terms
 from hoopcore.access import Access, access, holds
 from hoopcore.model import (
+    NOTHING,
     SECOND,
     SYSTEM,
     Grant,
@@ -135,7 +136,10 @@ class Watch:
     ) -> Access | None:
         terms = await self._terms_of(standing.grants)
         mine = [grant for grant in standing.grants if terms[grant.id].role == role]
-        return access(mine, principal, target, now, standing.until)
+        found = access(mine, principal, target, now, standing.until)
+        if found is not None and not self._means.soft_for(target.name):
+            found = replace(found, soft=NOTHING)
+        return found
 
     async def _terms_of(self, grants: list[Grant]) -> dict[str, Terms]:
         """What each grant was asked for under, and perhaps others'."""
@@ -209,8 +213,11 @@ class Watch:
             if (found.scope.unmasks, found.masked) != (previous.scope.unmasks, previous.masked):
                 self.masks_changed(live)
             facts = live.judge.facts
-            if (found.scope, found.rows) != (facts.scope, facts.rows):
-                live.judge.facts = replace(facts, scope=found.scope, rows=found.rows)
+            now = (found.scope, found.soft, found.rows)
+            if now != (facts.scope, facts.soft, facts.rows):
+                live.judge.facts = replace(
+                    facts, scope=found.scope, soft=found.soft, rows=found.rows
+                )
         return answered
 
     async def _end_bereft(self, live: Live, previous: Access) -> None:

@@ -23,6 +23,13 @@ def scope(text: str) -> str:
     return "everything" if text == "*.*:*" else text
 
 
+def soft(told: Any, now: datetime) -> str:
+    """What a narrowed grant may have again by a step-up; empty where there is nothing."""
+    if not told:
+        return ""
+    return f"{scope(told['scope'])} is held for a step-up (that ends {when(told['until'], now)})"
+
+
 def grant_of(request: Any) -> str:
     """The id of the grant a request has led to; empty where there is none."""
     grant = request.get("grant")
@@ -70,12 +77,16 @@ def request_card(request: Any, now: datetime) -> Iterator[tuple[str, object]]:
     if is_pending:
         yield "lapses", when(request["expires"], now)
         yield "needs", needs(request)
+        if is_own(request):
+            yield "so type", f'hoop step-up {request["id"]} --reason "…"'
         for need in request.get("needs") or ():
             yield "of these", f"{need['votes']} of {whose(need)}"
         for one in request.get("later") or ():
             yield "later", f"from {when(one['at'], now)} on also {whose(one)}"
     for vote in request.get("votes") or ():
         yield "vote", _vote(vote, now)
+    if held and held.get("confirmed"):
+        yield "confirmed", _confirmed(held["confirmed"], now)
     yield "rule", request.get("rule")
     if request.get("auto"):
         yield "granted by", f"{request['auto']}: {request['because']}"
@@ -94,13 +105,29 @@ def _held(held: Any) -> Iterator[tuple[str, object]]:
     yield "large", "; ".join(held.get("large") or ())
     yield "held for", held["why"]
     yield (
+        "with a yes",
+        " ".join(held.get("learns") or ())
+        and (f"the grant covers {' '.join(held['learns'])} again"),
+    )
+    yield (
         "where",
         f"{held['database']}, session {held['session']}, {held.get('note') or 'by itself'}",
     )
 
 
+def is_own(request: Any) -> bool:
+    """Whether who has said the held statement answers by themselves, with a reason."""
+    return bool((request.get("held") or {}).get("own"))
+
+
+def _confirmed(said: Any, now: datetime) -> str:
+    return f"{called(said['by'])}, {when(said['at'], now)}: {said['reason']}"
+
+
 def needs(request: Any) -> str:
     """Whose votes a pending request waits for: ``1 more vote from dba or oncall``."""
+    if is_own(request):
+        return f"the own word of {called(request['requester'])}, with a reason"
     given = sum(1 for vote in request.get("votes") or () if vote["answer"] == "approve")
     missing = max(int(request.get("votes_needed") or 0) - given, 0)
     missing = int(request.get("votes_missing", missing))
@@ -172,6 +199,7 @@ def grant_card(grant: Any, now: datetime) -> Iterator[tuple[str, object]]:
         yield "begins", when(grant["not_before"], now) if grant["state"] == "scheduled" else ""
         yield "ends", _ends(grant, now)
         yield "limits", grant.get("limits")
+        yield "softly", soft(grant.get("soft"), now)
     yield "closed", ", ".join(grant.get("closed") or ())
 
 
@@ -201,6 +229,25 @@ def suspensions(grants: Any, now: datetime, everyone: bool) -> list[str]:
             f"      Take it up again:  {ask}" if everyone else f"      Who may end it types:  {ask}"
         )
     return [clean(line) for line in lines]
+
+
+def reviews_due(grants: Any) -> list[str]:
+    """Of each live grant that somebody should look at: why, and what to type."""
+    lines = []
+    for grant in grants:
+        if grant.get("review_due") and not grant.get("ended_at"):
+            lines.append(f"{grant['id']} is to be looked at: {', '.join(grant['review_due'])}")
+            lines.append("      hoop review mine")
+    return [clean(line) for line in lines]
+
+
+def softness(grants: Any, now: datetime) -> list[str]:
+    """Of each grant that was narrowed: what a step-up may have again, and until when."""
+    return [
+        clean(f"{grant['id']} was narrowed: {soft(grant['soft'], now)}")
+        for grant in grants
+        if grant.get("soft")
+    ]
 
 
 _THEN = {"end": "then the session ends", "hold": "then statements wait for approval", "warn": ""}

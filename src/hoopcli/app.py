@@ -47,6 +47,7 @@ SECTIONS = (
             Entry("connect", "Open a target with psql, or print a DSN for any client."),
             Entry("requests", "Requests: yours, and those you can decide."),
             Entry("cancel", "Take back a request nobody has decided yet."),
+            Entry("step-up", "Let your held statement run: you had narrowed that away.", "step_up"),
             Entry("grants", "The access you have now, and until when."),
             Entry("extend", "Go on with a grant that would end."),
             Entry("relinquish", "Give a grant back before it ends."),

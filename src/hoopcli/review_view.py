@@ -80,12 +80,14 @@ def card(item: Any, now: datetime) -> Iterator[tuple[str, object]]:
     yield "approved by", ", ".join(map(_who, why.get("approvers") or ()))
     yield "since", when(why.get("at"), now)
     yield "ends", when(item["not_after"], now)
+    yield "look now", ", ".join(item.get("due") or ())
     yield "90 days", _spark(item)
     yield "sessions", item["sessions"]
     yield "open now", ", ".join(item.get("open") or ())
     yield "statements", _statements(item)
     yield "used", ", ".join(item.get("used") or ()) or _unused_word(item)
     yield "of", about.scope(str(item.get("granted", "")))
+    yield "softly", about.soft(item.get("soft"), now)
     yield "not seen", _idle(item)
     yield "masked", _masked(item)
     yield "hours", _hours(item.get("hours") or ())
@@ -190,7 +192,8 @@ def narrower(less: Any) -> str:
         return ""
     least = "" if less.get("exact", True) else "at least "
     told = f"{least}{less['passed']} of your {less['of']} statements would still pass"
-    return f"{less['scope']}: {told}"
+    held = f", {less['held']} would be held for a step-up" if less.get("held") else ""
+    return f"{less['scope']}: {told}{held}"
 
 
 def _state(item: Any) -> str:
@@ -245,20 +248,25 @@ def outcome(decided: Any, now: datetime) -> Iterator[tuple[str, object]]:
     less = decided.get("narrowed")
     if less:
         yield "now", f"{less['id']}: {about.scope(less['scope'])}"
+        yield "softly", about.soft(less.get("soft"), now)
         yield "ends", when(less["not_after"], now)
     if review.get("undo_until"):
         yield "undo", f"until {when(review['undo_until'], now)}:  hoop review undo {review['id']}"
-    yield from proof(review.get("proof"))
+    yield from proof(review.get("proof"), now)
     if review.get("state") == "awaiting confirmation":
         yield "waits for", "somebody independent:  hoop review confirm"
     yield "suggestion was", decided.get("suggestion")
 
 
-def proof(found: Any) -> Iterator[tuple[str, object]]:
+def proof(found: Any, now: datetime | None = None) -> Iterator[tuple[str, object]]:
     """What the gate said when it was asked for what is gone."""
     if not found:
         return
     word = "refused" if found["refused"] else "NOT refused: tell who runs the agent"
+    soft = found.get("soft_until")
+    if found["refused"] and soft:
+        until = soft if now is None else when(soft, now)
+        word = f"lets it pass no more; held for a step-up (that ends {until}), then refused"
     said = [found["said"]] if found.get("said") else []
     said += [f"{one['missing']} is not covered" for one in found.get("checks") or ()][:3]
     yield "the gate", f"{word} ({'; '.join(said)})" if said else word

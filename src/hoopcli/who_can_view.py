@@ -39,6 +39,7 @@ def _pairs(way: Any, now: datetime) -> Iterator[tuple[str, object]]:
     yield "read", _read(way)
     yield "write", _write(way["verbs"])
     yield "not always", _not_always(way["verbs"])
+    yield "softly", about.soft(way.get("soft"), now)
 
 
 def _whom(way: Any) -> str:

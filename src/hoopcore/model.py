@@ -315,6 +315,15 @@ class ApprovalRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmed:
+    """Somebody has said why they need what their own grant was narrowed by.  It is no vote."""
+
+    by: str  # Principal.id
+    reason: str
+    at: Time
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """One statement that waits for an approval, as whoever decides sees it.
 
@@ -332,6 +341,9 @@ class Held:
     masked: tuple[str, ...] = ()  # relations among them with masked columns; *: it may be any
     large: tuple[str, ...] = ()  # relations among them with many rows, and how many, about
     note: str = ""  # what else is worth knowing, in words
+    learns: tuple[str, ...] = ()  # a step-up: atoms that a narrowed grant has again with a yes
+    own: bool = False  # whoever has said it may answer, with a reason
+    confirmed: Confirmed | None = None  # that they did
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,6 +395,14 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True)
+class Soft:
+    """What a grant was narrowed from: until then a statement within that is held, not refused."""
+
+    scope: Scope  # with every mask on
+    until: Time
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """Principal may use a scope of a target until a time, which never changes."""
 
@@ -400,6 +420,8 @@ class Grant:
     lasts: int | None = None  # seconds from ``started``; None: from not_before to not_after
     started: Time | None = None
     limits: Limits = NO_LIMITS
+    soft: Soft | None = None
+    supersedes: str = ""  # id of the grant of the same request in whose place it is
 
     @property
     def waits(self) -> bool:

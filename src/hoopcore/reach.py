@@ -21,7 +21,7 @@ from typing import Any
 
 from hoopcore.masking import Masking
 from hoopcore.model import Kind, Principal, Scope, Target
-from hoopcore.policy import Facts, Known, Policy, Rule, outside
+from hoopcore.policy import NARROWED, Facts, Known, Policy, Rule, learnable, outside
 from hoopcore.sql.imposed import IMPOSED
 from hoopcore.statement import Effect, Relation, Statement, Touch
 
@@ -94,7 +94,8 @@ def _verb(
     place: Place, effect: Effect, facts: Facts, policy: Policy, known: Known, *, reads_only: bool
 ) -> dict[str, Any] | None:
     plain = _plainest(place, effect)
-    if outside(facts.scope, plain) is not None:
+    soft = outside(facts.scope, plain) is not None
+    if soft and learnable(facts.scope, facts.soft, plain.touches, ()) is None:
         return None
     if reads_only and effect is not Effect.READ:
         return {"verdict": "refuse", "rule": IMPOSED, "sometimes": []}
@@ -117,6 +118,8 @@ def _verb(
     first = _strongest(always)
     verdict = "allow" if first is None else first.verdict
     told = sorted({f"{rule.name} ({rule.verdict})" for rule in sometimes})
+    if soft and verdict != "refuse":
+        return {"verdict": "hold", "rule": NARROWED, "sometimes": told}
     return {"verdict": verdict, "rule": "" if first is None else first.name, "sometimes": told}
 
 

@@ -245,6 +245,9 @@ class FakeAgent:
             raise No(404, "no_request", f"there is no request {rest[0]}", "hoop requests")
         if rest[1:] == ["cancel"]:
             one["state"] = "cancelled"
+        elif rest[1:] == ["step-up"]:
+            one["state"] = "approved"
+            one["held"]["confirmed"] = {"by": ADA, "reason": seen.body["reason"], "at": at(0)}
         elif rest[1:] == ["votes"]:
             if seen.body["reason"] == "my own":
                 raise No(403, "own_request", "nobody decides on their own request")
@@ -260,6 +263,8 @@ class FakeAgent:
         one = self.grants.get(rest[0])
         if one is None:
             raise No(404, "no_grant", f"there is no grant {rest[0]}", "hoop grants")
+        if rest[1] == "extend":
+            return request(extends=one["id"], state="pending", **seen.body)
         one["state"] = {"relinquish": "relinquished", "revoke": "revoked"}[rest[1]]
         return {**one, "ended_at": at(0), "closed": ["s-1c9fz4m2qk"]}
 
@@ -290,9 +295,13 @@ class FakeAgent:
             "databases": ["shop", "billing"],
             "not_after": at(42),
             "linger": 60,
-        }
+        } | ({"grant": next(iter(self.grants))} if self.grants else {})
 
     def _reviews(self, seen: Seen, rest: list[str]) -> Any:
+        if rest == ["ticket-closed"]:
+            return [{"grant": one, "target": "prod-db", "ends": at(42)} for one in self.grants]
+        if rest[:1] == ["of"]:
+            return next(one for one in self.reviews if one["grant"] == rest[1])
         if seen.method == "GET":
             return self.reviews if rest == ["mine"] else self.answered
         if rest == ["replay"]:

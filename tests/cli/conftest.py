@@ -16,6 +16,8 @@ import pytest
 from tests.cli.agent import TOKEN, FakeAgent, running
 
 ROOT = Path(__file__).parents[2]
+# With the sources that this run is about, wherever the virtual environment's installation points.
+_PATHS = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
 
 # What a test of one run may take before it counts as hung.
 PATIENCE = 30
@@ -47,7 +49,9 @@ def environ(agent: FakeAgent) -> dict[str, str]:
     """The environment of who is signed in at that agent, in an 80 columns' terminal."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HOOP_", "PG", "PSQL"))}
     here = {"TEST_SOCKET": str(agent.socket), "TEST_TOKEN": TOKEN, "COLUMNS": "80"}
-    return kept | here | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+    return (
+        kept | here | {"PYTHONPATH": os.pathsep.join(_PATHS), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+    )
 
 
 @pytest.fixture

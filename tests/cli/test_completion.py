@@ -31,7 +31,7 @@ def test_names_of_commands_are_offered_with_what_they_do(hoop: Hoop) -> None:
 def test_options_of_a_command_are_offered(hoop: Hoop) -> None:
     assert offers(hoop, "request", "prod-db", "--t") == ["--task", "--ticket", "--timeout"]
     assert offers(hoop, "review", "mine", "--k") == ["--keep"]
-    below = ["mine", "confirm", "done", "undo", "break-glass"]
+    below = ["mine", "confirm", "done", "undo", "ticket-closed", "break-glass"]
     assert offers(hoop, "review", "") == below
 
 

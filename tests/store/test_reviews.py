@@ -70,6 +70,7 @@ async def test_a_review_shows_why_one_has_a_grant_and_what_was_done_with_it(
     assert item["narrower"] == {
         "scope": "public.*:read public.*:update",
         "passed": 2,
+        "held": 0,
         "of": 2,
         "exact": True,
         "outside": [],
@@ -418,7 +419,8 @@ async def test_narrowing_puts_a_smaller_grant_in_place_and_keeps_the_session(
     assert (access.grants, access.scope) == ((less.id,), Scope.parse(READ))
     proof = done["review"]["proof"]
     assert (done["review"]["state"], proof["refused"]) == ("verified", True)
-    assert {"wanted": UPDATE, "missing": UPDATE} in proof["checks"]
+    assert {"wanted": UPDATE, "missing": UPDATE, "held": True} in proof["checks"]
+    assert proof["soft_until"] == rfc3339(until)  # the grant ends before the period does
     # What was done under the wider one is evidence still.
     item = await looking.one(world.ana)
     assert (item["grant"], item["sessions"], item["used"]) == (less.id, 1, [READ])

@@ -89,8 +89,8 @@ class HoldBench(Bench):
         line.judge = self.judge.judge
         line.said = told
         self.holding = Holding(
-            cast(Live, live), cast(Holds, self.holds), cast(Secrets, None), told, line.read,
-            line.judge,
+            cast(Live, live), cast(Holds, self.holds), cast(Secrets, None), learned, told,
+            line.read, line.judge,
         )  # fmt: skip
         line.hold, line.unhold = self.holding.answer, self.holding.session_ends
 
@@ -119,6 +119,10 @@ class HoldBench(Bench):
     async def decide(self, ending: Ending = YES) -> None:
         self.holds.begun[-1].end(ending)
         await asyncio.sleep(0)
+
+
+async def learned() -> None:
+    """Nothing is to be looked at again."""
 
 
 def told(ask: Ask, reading: Reading, verdict: Verdict) -> Event:

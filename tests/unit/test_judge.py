@@ -62,6 +62,18 @@ def test_what_a_mask_cannot_follow_is_refused(text: str) -> None:
     assert verdict.rule.startswith("mask-")
 
 
+def test_what_a_mask_cannot_follow_is_refused_though_a_rule_would_hold_it() -> None:
+    """An approval takes no mask off: what is held would run once somebody has said yes."""
+    holds = '[[rule]]\nname = "four-eyes"\nverdict = "hold"\nreason = "no"\neffects = ["ddl"]\n'
+    masked = replace(judge(Masking.load(MASKS).bind(None)), policy=Policy.load(holds))
+    text = "select * into t from customers"
+    verdict = masked.judge(ask(text), read(text.encode()))
+    assert not verdict.held
+    assert verdict.rule.startswith("mask-")
+    masked.bound = Masking().bind(None)
+    assert masked.judge(ask(text), read(text.encode())).held
+
+
 def test_a_rule_about_filters_knows_the_masks_of_the_session() -> None:
     rules = (
         '[[rule]]\nname = "no-guessing"\nverdict = "refuse"\nreason = "no"\nfilters_masked = true\n'

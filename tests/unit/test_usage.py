@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoopcore.model import EVERYTHING, SECOND, Atom, Scope
-from hoopcore.policy.scope import beyond, missing, outside, wants
+from hoopcore.policy.scope import beyond, learnable, missing, outside, wants
 from hoopcore.recording import Finished, Header, Known, Said
 from hoopcore.recording.events import event_of_line
 from hoopcore.statement import Effect, Relation, Statement, Touch
@@ -91,6 +91,24 @@ def test_a_recorded_message_passes_a_scope_just_when_the_gate_lets_it(
     assert replay(scope, done).passed == passed
     (shape,) = done
     assert (missing(scope, wanted_by(shape)) is None) is passed
+
+
+@given(st.lists(STATEMENTS, min_size=1, max_size=3), SCOPES, SCOPES)
+def test_a_recorded_message_is_held_just_when_the_gate_would_hold_it(
+    message: list[Statement], scope: Scope, more: Scope
+) -> None:
+    soft = scope.join(more)
+    lacking = [one for one in message if outside(scope, one) is not None]
+    learned = [learnable(scope, soft, one.touches, beyond(one)) for one in lacking]
+    held = bool(lacking) and None not in learned
+    found = replay(scope, fold([("s", session(told(0, *message)))]).done, soft)
+    assert (found.held, found.passed) == (held, not lacking)
+    atoms = frozenset[Atom]().union(*(one for one in learned if one is not None))
+    assert soft.covers(Scope(atoms))  # nothing beyond what was had
+    if held:
+        wider = scope.join(Scope(atoms))
+        assert all(outside(wider, one) is None for one in message)  # and the same passes then
+        assert Scope.parse(str(wider)) == wider  # as it is stored
 
 
 @given(STATEMENTS)

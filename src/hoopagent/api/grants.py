@@ -10,6 +10,7 @@ from hoopagent.api.requests import Extension, Id, Nothing, extension, means_of
 from hoopagent.asking import Asking
 from hoopagent.grants import Grants
 from hoopagent.means import View
+from hoopagent.review_due import due
 
 
 class Revocation(BaseModel):
@@ -31,7 +32,9 @@ def router(agent: Agent) -> APIRouter:
     async def every(
         who: Who, mine: bool = False, all: bool = False, live: bool = False
     ) -> list[View]:
-        return await grants.listed(who, everyone=all and not mine, live=live)
+        views = await grants.listed(who, everyone=all and not mine, live=live)
+        why = await due(grants.means, [view["id"] for view in views], grants.means.clock())
+        return [{**view, "review_due": why.get(view["id"], [])} for view in views]
 
     @routes.post("/{id}/relinquish")
     async def relinquish(who: Who, id: Id, _: Nothing | None = None) -> View:

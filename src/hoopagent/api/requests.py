@@ -16,6 +16,7 @@ from hoopagent.following import follow
 from hoopagent.means import Means, View
 from hoopagent.narrowest import narrowest
 from hoopagent.requests import Requests
+from hoopagent.stepping import StepUps
 from hoopcore.access import Wish
 from hoopcore.model import SECOND, Answer, Priority, RequestState, Scope, Time
 
@@ -65,6 +66,12 @@ class NewVote(BaseModel):
     scope: str | None = Field(None, max_length=_LONG)
     starts: AwareDatetime | None = None
     shown: str = Field("", pattern=r"^([0-9a-f]{64})?$")  # digest of what the voter was shown
+
+
+class StepUp(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(max_length=_LONG)
 
 
 class Nothing(BaseModel):
@@ -120,6 +127,10 @@ def router(agent: Agent) -> APIRouter:
             starts=_time(new.starts),
             seen=new.shown,
         )
+
+    @routes.post("/{id}/step-up")
+    async def step_up(who: Who, id: Id, said: StepUp) -> View:
+        return await StepUps(requests.means).confirm(who, id, said.reason)
 
     @routes.get("/{id}/shown")
     async def told(who: Who, id: Id) -> View:

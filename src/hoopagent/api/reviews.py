@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from hoopagent import recordings
@@ -15,6 +15,7 @@ from hoopagent.api.requests import Id, Nothing, means_of
 from hoopagent.confirming import Confirming
 from hoopagent.errors import Refused
 from hoopagent.means import View
+from hoopagent.review_due import Dues
 from hoopagent.reviews import Reviews, Told
 from hoopcore.model import Principal, ReviewAnswer, Scope, Session, Time
 from hoopcore.review import Said
@@ -36,6 +37,7 @@ class NewDecision(BaseModel):
     took: int = Field(0, ge=0, le=1_000_000)
     group: int = Field(1, ge=1, le=10_000)
     sure: bool = False
+    hard: bool = False
     attended: bool = True
 
 
@@ -44,6 +46,12 @@ class Trial(BaseModel):
 
     grant: str = Field(pattern=_GRANT)
     scope: str = Field(max_length=20_000)
+
+
+class ClosedTicket(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    ticket: str = Field(min_length=1, max_length=4_000)
 
 
 class Word(BaseModel):
@@ -63,6 +71,11 @@ def reviews_of(agent: Agent) -> Reviews:
         return use_of(recordings.read(path))
 
     return Reviews(means_of(agent), grants_of(agent), read)
+
+
+def dues_of(agent: Agent) -> Dues:
+    reviews = reviews_of(agent)
+    return Dues(reviews.means, reviews.read)
 
 
 def confirming_of(agent: Agent) -> Confirming:
@@ -87,6 +100,14 @@ def router(agent: Agent) -> APIRouter:
     @routes.post("/replay")
     async def replay(who: Who, new: Trial) -> View:
         return await reviews.replayed(who, new.grant, _scope(new.scope))
+
+    @routes.get("/of/{grant}")
+    async def card(who: Who, grant: Annotated[str, Path(pattern=_GRANT)]) -> View:
+        return await reviews.card(who, grant)
+
+    @routes.post("/ticket-closed")
+    async def ticket_closed(who: Who, closed: ClosedTicket) -> list[View]:
+        return await dues_of(agent).ticket_closed(who, closed.ticket)
 
     @routes.get("/done")
     async def done(who: Who) -> list[View]:
@@ -120,6 +141,7 @@ async def _said(agent: Agent, new: NewDecision) -> Said:
         to=await _person(agent, new.to) if new.to else None,
         group=new.group,
         attended=new.attended,
+        hard=new.hard,
     )
 
 

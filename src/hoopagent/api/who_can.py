@@ -6,18 +6,19 @@ signed in before.  Somebody whose other groups change the answer stands alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import APIRouter
 
 from hoopagent.api.context import Agent, Who
 from hoopagent.circumstances import roles_of
-from hoopagent.config import Config
+from hoopagent.config import Config, seconds
 from hoopagent.errors import Refused
+from hoopagent.grants import soft_view
 from hoopagent.means import View, offers_of, targets_of
-from hoopcore.access import Eligibility, end_of, holds, offers_for
+from hoopcore.access import Eligibility, end_of, holds, offers_for, soft_scope
 from hoopcore.masking import Masking
-from hoopcore.model import Principal, Scope, Target, Time, rfc3339
+from hoopcore.model import NOTHING, Principal, Scope, Target, Time, rfc3339
 from hoopcore.policy import Policy
 from hoopcore.reach import Place, facts_in, member_of, reach
 
@@ -70,9 +71,14 @@ class _Asked:
     policy: Policy
     masking: Masking
 
-    def _answer(self, target: Target, scope: Scope, who: Principal) -> View | None:
+    def _answer(
+        self, target: Target, scope: Scope, who: Principal, soft: Scope = NOTHING
+    ) -> View | None:
         facts = facts_in(target, scope, who, roles_of(self.config, who))
-        return reach(self.place, facts, self.policy, self.masking)
+        return reach(self.place, replace(facts, soft=soft), self.policy, self.masking)
+
+    def softly(self, target: Target) -> bool:
+        return bool(seconds(self.config.targets[target.name].narrow_softly))
 
     async def by_grants(self, target: Target) -> list[View]:
         """Who holds a grant now."""
@@ -83,7 +89,8 @@ class _Asked:
         found = []
         for grant in live:
             person = known.get(grant.principal)
-            answer = None if person is None else self._answer(target, grant.scope, person)
+            soft = soft_scope(grant, self.now) if self.softly(target) else NOTHING
+            answer = None if person is None else self._answer(target, grant.scope, person, soft)
             if person is None or answer is None:
                 continue
             request = await store.request(grant.request)
@@ -94,6 +101,7 @@ class _Asked:
                     "who": {"id": person.id, "name": person.name},
                     "grant": grant.id,
                     "until": rfc3339(end_of(grant, target)),
+                    "soft": soft_view(grant, self.now),
                     "role": request.rule.name if request else "",
                     "database_role": request.rule.database_role if request else "",
                     **answer,

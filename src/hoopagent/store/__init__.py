@@ -20,6 +20,7 @@ from hoopcore.access.glass import ItemState, ReviewItem
 from hoopcore.audit import Head, Row
 from hoopcore.model import (
     AuditEvent,
+    Confirmed,
     Decision,
     Grant,
     GrantState,
@@ -138,6 +139,16 @@ class GrantMove(NamedTuple):
     @property
     def ends(self) -> bool:
         return self.new not in ENDABLE
+
+
+class Taught(NamedTuple):
+    """A narrowed grant, and the one in its place that has learned."""
+
+    old: Grant  # as it was found
+    new: Grant
+    by: str
+    why: str
+    at: Time
 
 
 class RunBound(NamedTuple):
@@ -295,8 +306,15 @@ class Store(Protocol):
         """
         ...
 
-    async def use_hold(self, id: str, audit: AuditEvent) -> bool:
-        """Whether this held statement was approved, and now is used: True once, at the most."""
+    async def use_hold(self, id: str, *audit: AuditEvent, taught: Taught | None = None) -> bool:
+        """Whether this held statement was approved, and now is used: True once, at the most.
+
+        With ``taught``, a grant learns by it in the same transaction, or nothing of it happens.
+        """
+        ...
+
+    async def confirm_hold(self, request: Request, said: Confirmed, audit: AuditEvent) -> bool:
+        """A step-up of one's own: pending → approved, with what was said; no vote is cast."""
         ...
 
     async def open_holds(self) -> list[Request]:
@@ -551,6 +569,12 @@ class Store(Protocol):
     async def come_back(self, principal: str, audit: AuditEvent) -> bool: ...
     async def remind(self, subject: str, event: str, audit: AuditEvent) -> bool:
         """Whether this was told for the first time, and is on the audit now."""
+        ...
+
+    async def reminded(
+        self, subjects: Sequence[str], events: Sequence[str]
+    ) -> dict[str, list[str]]:
+        """By subject, which of these events were told of it."""
         ...
 
     async def ending(self, after: Time, by: Time) -> list[Grant]:

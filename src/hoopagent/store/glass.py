@@ -167,6 +167,23 @@ class Glass:
         except IntegrityError:
             return False
 
+    async def reminded(
+        self, subjects: Sequence[str], events: Sequence[str]
+    ) -> dict[str, list[str]]:
+        question = (
+            select(reminders.c.subject, reminders.c.event)
+            .where(reminders.c.subject.in_(list(subjects)), reminders.c.event.in_(list(events)))
+            .order_by(reminders.c.subject, reminders.c.event)
+        )
+
+        async def work(connection: AsyncConnection) -> dict[str, list[str]]:
+            found: dict[str, list[str]] = {}
+            for subject, event in await connection.execute(question):
+                found.setdefault(subject, []).append(event)
+            return found
+
+        return await self._database.read(work)
+
     async def ending(self, after: Time, by: Time) -> list[Grant]:
         """Active grants that end in between, of which nobody was reminded."""
         reminded = exists().where(

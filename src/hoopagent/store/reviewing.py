@@ -186,7 +186,7 @@ class Reviewing:
             if change.grant is not None:
                 await _move_grant(connection, change)
             if change.narrowed is not None:
-                await _supersede(connection, change.item.grant, change.narrowed)
+                await put_in_place(connection, change.item.grant, change.narrowed)
             if change.decision is not None:
                 values = rows.decision_values(change.decision)
                 await connection.execute(insert(decisions).values(**values))
@@ -287,7 +287,7 @@ async def _within(connection: AsyncConnection, bound: RunBound) -> None:
         raise _Lost
 
 
-async def _supersede(connection: AsyncConnection, old: str, new: Grant) -> None:
+async def put_in_place(connection: AsyncConnection, old: str, new: Grant) -> None:
     """The narrower grant, with what budgets have counted on the old one: it begins nothing anew."""
     await connection.execute(insert(grants).values(**rows.grant_values(new)))
     counted = (await connection.execute(select(spent).where(spent.c.grant_id == old))).mappings()

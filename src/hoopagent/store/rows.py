@@ -10,11 +10,21 @@ from typing import Any, TypeAlias
 from sqlalchemy import RowMapping
 
 from hoopagent.store import Terms, Token
-from hoopagent.store.rules import limits_of, limits_text, rule_of, rule_text, voters_of, voters_text
+from hoopagent.store.rules import (
+    limits_of,
+    limits_text,
+    rule_of,
+    rule_text,
+    soft_of,
+    soft_text,
+    voters_of,
+    voters_text,
+)
 from hoopcore.model import (
     NOTHING,
     Answer,
     AuditEvent,
+    Confirmed,
     Decision,
     Grant,
     GrantState,
@@ -98,7 +108,12 @@ def request_values(request: Request) -> Values:
 
 
 def _held_text(held: Held | None) -> str:
-    return "" if held is None else plain(json.dumps(asdict(held), ensure_ascii=False))
+    """What makes it a step-up is left out where it is none, as older agents wrote it."""
+    if held is None:
+        return ""
+    added = ("learns", "own", "confirmed")
+    kept = {key: value for key, value in asdict(held).items() if key not in added or value}
+    return plain(json.dumps(kept, ensure_ascii=False))
 
 
 def _held(text: str) -> Held | None:
@@ -106,6 +121,8 @@ def _held(text: str) -> Held | None:
         return None
     kept: dict[str, Any] = json.loads(text)
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()}
+    if values.get("confirmed"):
+        values["confirmed"] = Confirmed(**values["confirmed"])
     return Held(**values)
 
 
@@ -172,6 +189,8 @@ def grant_values(grant: Grant) -> Values:
         "lasts": grant.lasts,
         "started": grant.started,
         "imposes": limits_text(grant.limits),
+        "soft": soft_text(grant.soft),
+        "supersedes": grant.supersedes,
     }
 
 
@@ -183,6 +202,7 @@ def grant(row: RowMapping) -> Grant:
             "scope": _scope(row["scope"]),
             "state": GrantState(row["state"]),
             "limits": limits_of(row["imposes"]),
+            "soft": soft_of(row["soft"]),
         }
     )
 

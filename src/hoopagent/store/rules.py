@@ -1,4 +1,4 @@
-"""The rule of a request, voters and limits, as the JSON that the store keeps, and back.
+"""Rules of requests, voters, limits and what is soft, as the JSON that the store keeps, and back.
 
 A rule is kept as it was.  What a rule does not have is left out, so that a row of an older agent
 and one of ours read alike; and what a newer one added and this one does not know is refused, since
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hoopcore.model import ApprovalRule
+from hoopcore.model import ApprovalRule, Scope, Soft
 from hoopcore.voters import NO_LIMITS, NO_VOTERS, Escalation, Limits, Need, Voters
 
 _KNOWN = frozenset(
@@ -111,3 +111,17 @@ def _limits(limits: Limits) -> dict[str, Any]:
 
 def _limits_of(kept: dict[str, Any]) -> Limits:
     return Limits(kept.get("read_only", False), kept.get("masked", False), kept.get("rows"))
+
+
+def soft_text(soft: Soft | None) -> str:
+    """Empty where there is none."""
+    kept = None if soft is None else {"scope": str(soft.scope), "until": soft.until}
+    return "" if kept is None else json.dumps(kept, sort_keys=True)
+
+
+def soft_of(text: str) -> Soft | None:
+    """ValueError, or KeyError, where it is not what ``soft_text`` wrote."""
+    if not text:
+        return None
+    kept = json.loads(text)
+    return Soft(Scope.parse(kept["scope"]), int(kept["until"]))

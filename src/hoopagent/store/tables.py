@@ -156,6 +156,8 @@ grants = Table(
     Column("lasts", BigInteger),
     Column("started", BigInteger),
     Column("imposes", Text, nullable=False, server_default=text("''")),  # JSON
+    Column("soft", Text, nullable=False, server_default=text("''")),  # JSON
+    Column("supersedes", Text, nullable=False, server_default=text("''")),
     Index("ix_grants_principal_target", "principal", "target"),
     Index("ix_grants_state_not_after", "state", "not_after"),
 )

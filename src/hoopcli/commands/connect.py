@@ -130,6 +130,9 @@ def _listen(opened: Opened, output: Output) -> None:
             say(f"Stdin ended.  To run statements from it:  hoop connect {target} -- -f -")
     finally:
         opened.close()
+    from hoopcli import look_back
+
+    look_back.say_once(opened.client, opened.endpoint.get("grant"))
 
 
 def _tell_kept(endpoint: dict[str, object], output: Output) -> None:

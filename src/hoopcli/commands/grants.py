@@ -48,5 +48,6 @@ def grants(
         else "You have no grant now.  What you may ask for:  hoop targets",
     )
     if output is Output.TABLE:
-        for line in about.suspensions(values, now, everyone):
+        told = [*about.suspensions(values, now, everyone), *about.softness(values, now)]
+        for line in [*told, *about.reviews_due(values)]:
             say(line)

@@ -10,7 +10,7 @@ from hoopcli import about, completion_values, screen
 from hoopcli.client import Client, connected, path
 from hoopcli.errors import ApiError, say, usage
 from hoopcli.options import OutputOption, choice, request_id
-from hoopcli.view import Output, when
+from hoopcli.view import Output, clean, when
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -85,6 +85,11 @@ def requests(
         name=_name,
         empty="There is nothing for you to decide." if to_decide else "There are no requests.",
     )
+    if output is Output.TABLE:
+        for one in values:
+            if one["state"] == "pending" and about.is_own(one) and not to_decide:
+                say(f"{clean(one['id'])} waits for who has said it:")
+                say(f'      hoop step-up {clean(one["id"])} --reason "…"')
     if waits:
         times = "once" if len(waits) == 1 else f"{len(waits)} times"
         due = when(min(one["due"] for one in waits), now)

@@ -23,6 +23,7 @@ from hoopcli.errors import usage
 from hoopcli.options import OutputOption, grant_id, moment, scope_text
 from hoopcli.review_confirm import confirm, done, undo
 from hoopcli.review_glass import break_glass
+from hoopcli.review_ticket import ticket_closed
 from hoopcli.view import Output, clean, when
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
@@ -69,6 +70,10 @@ def mine(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="With --narrow: only say what would still pass.")
     ] = False,
+    hard: Annotated[
+        bool,
+        typer.Option("--hard", help="With --narrow: what is outside is refused, and not held."),
+    ] = False,
     reason: Annotated[str | None, typer.Option(help="Why.", metavar="TEXT")] = None,
     sure: Annotated[
         bool, typer.Option("--sure", help="It is meant, though it ends much at once.")
@@ -106,7 +111,7 @@ def mine(
         "cannot say": cannot_say,
     }
     given = {answer: grant for answer, grant in answers.items() if grant is not None}
-    _check(given, scope, until, to, reason, dry_run, apply)
+    _check(given, scope, until, to, reason, dry_run or hard, apply)
     if apply is not None:
         from hoopcli import review_apply
 
@@ -120,6 +125,7 @@ def mine(
         body |= {} if scope is None else {"scope": scope_text(scope)}
         body |= {} if until is None else {"until": moment("--until", until)}
         body |= {} if to is None else {"to": to}
+        body |= {"hard": True} if hard else {}
         if dry_run:
             _show_trial(output, client.post("/v1/reviews/replay", _trial(body)))
             return
@@ -132,7 +138,7 @@ def _check(
     until: str | None,
     to: str | None,
     reason: str | None,
-    dry_run: bool,
+    how: bool,
     apply: Path | None,
 ) -> None:
     """What was typed fits together."""
@@ -141,9 +147,9 @@ def _check(
     answer = next(iter(given), "")
     if reason is not None and not answer:
         usage("--reason wants an answer: --keep GRANT, --give-back GRANT …")
-    if answer != "narrow" and (scope is not None or until is not None or dry_run):
-        usage("--scope, --until and --dry-run go with --narrow GRANT")
-    if answer == "narrow" and scope is None and (until is None or dry_run):
+    if answer != "narrow" and (scope is not None or until is not None or how):
+        usage("--scope, --until, --hard and --dry-run go with --narrow GRANT")
+    if answer == "narrow" and scope is None and (until is None or how):
         usage("--narrow wants --scope SCOPE, or an earlier end: --until TIME")
     if (answer == "delegate") is not (to is not None):
         usage("--delegate GRANT and --to WHO go together")
@@ -173,6 +179,7 @@ def _reason(answer: str, grant: str, reason: str | None) -> str:
 app.command("confirm")(confirm)
 app.command("done")(done)
 app.command("undo")(undo)
+app.command("ticket-closed")(ticket_closed)
 app.command("break-glass")(break_glass)
 
 
@@ -233,7 +240,8 @@ def _list(output: Output, items: list[Any]) -> None:
 
 
 def _passing(less: Any) -> str:
-    return f"{less['passed']} of {less['of']} pass" if less else ""
+    held = f", {less['held']} held" if less and less.get("held") else ""
+    return f"{less['passed']} of {less['of']} pass{held}" if less else ""
 
 
 def _show_trial(output: Output, found: Any) -> None:

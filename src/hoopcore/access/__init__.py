@@ -3,8 +3,8 @@
 Everything here is a function of values: the clock, the dice and the store are the caller's.
 
 ``holding``: what a principal may do now, and until when · ``offers``: who may ask for what ·
-``asking``: what a wish becomes · ``deciding``: votes, what follows, and the grant · ``moves``:
-which state may follow which.
+``asking``: what a wish becomes · ``deciding``: votes, what follows, and the grant · ``softness``:
+what a narrowed grant may have again · ``moves``: which state may follow which.
 """
 
 from hoopcore.access.asking import (
@@ -44,6 +44,14 @@ from hoopcore.access.offers import (
     offers_for,
     still_offered,
 )
+from hoopcore.access.softness import (
+    answers_oneself,
+    has_all,
+    learner,
+    soft_scope,
+    softened,
+    taught,
+)
 
 __all__ = [
     "ENDABLE",
@@ -63,6 +71,7 @@ __all__ = [
     "Wish",
     "access",
     "answers_for",
+    "answers_oneself",
     "ask",
     "bereft",
     "capacity",
@@ -74,15 +83,20 @@ __all__ = [
     "fits",
     "grant_for",
     "granted_scope",
+    "has_all",
     "holds",
     "lasts_until",
+    "learner",
     "may_vote",
     "names_of",
     "offers_for",
     "repeats",
     "settle",
     "smaller",
+    "soft_scope",
+    "softened",
     "still_missing",
     "still_offered",
+    "taught",
     "votes_as",
 ]

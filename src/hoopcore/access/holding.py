@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hoopcore.access.softness import soft_scope
 from hoopcore.model import NOTHING, SECOND, Grant, GrantState, Scope, Session, Target, Time
 
 _HOLDING = frozenset({GrantState.ACTIVE, GrantState.SCHEDULED})
@@ -26,6 +27,7 @@ class Access:
     scope: Scope  # of all of them together
     masked: bool = False  # each of them was approved with masks on, whoever is exempt from them
     rows: int | None = None  # an hour, where each of them was approved for so many at the most
+    soft: Scope = NOTHING  # what some of them were narrowed from, and may have again
 
 
 def end_of(grant: Grant, target: Target) -> Time:
@@ -87,8 +89,9 @@ def access(
     live = [grant for grant in mine if holds(grant, target, now)]
     if not live or identity_until <= now:
         return None
-    scope = NOTHING
+    scope, soft = NOTHING, NOTHING
     for grant in live:
+        soft = soft.join(soft_scope(grant, now)) if grant.soft is not None else soft
         # Nothing is shown in clear by a grant that was approved with masks on.
         scope = scope.join(grant.scope.with_masks if grant.limits.masked else grant.scope)
     ends = [end_of(grant, target) for grant in live]
@@ -105,6 +108,7 @@ def access(
         scope=scope,
         rows=_rows(live),
         masked=all(grant.limits.masked for grant in live),
+        soft=soft,
     )
 
 

@@ -36,7 +36,7 @@ from hoopcore.policy.impositions import Imposition
 from hoopcore.policy.loading import BUDGET_KEYS, IMPOSE_KEYS, RESERVED, RULE_KEYS, load
 from hoopcore.policy.patterns import ColumnPattern, RelationPattern
 from hoopcore.policy.rules import NEEDS_ALLOWANCE, STRENGTHS, Rule
-from hoopcore.policy.scope import SCOPE, outside
+from hoopcore.policy.scope import NARROWED, SCOPE, learnable, outside
 from hoopcore.policy.surroundings import Place, Surroundings, surroundings
 from hoopcore.policy.windows import Window
 
@@ -45,6 +45,7 @@ __all__ = [
     "BUDGET_KEYS",
     "IMPOSE_KEYS",
     "LOCAL",
+    "NARROWED",
     "NEEDS_ALLOWANCE",
     "RESERVED",
     "RULE_KEYS",
@@ -75,6 +76,7 @@ __all__ = [
     "explain",
     "free_at",
     "holding",
+    "learnable",
     "load",
     "newly_reached",
     "outside",

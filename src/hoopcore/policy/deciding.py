@@ -2,7 +2,8 @@
 
 Rules are ordered by strength, not by place.  For each statement: a rule that refuses; what hoop
 refuses by itself (what needs an allowance, the scope, the way out of an imposed role or setting);
-a rule that holds; else it is allowed.  Among rules of one strength the first by name is told.  One
+what the grants covered before they were narrowed, which is held; a rule that holds; else it is
+allowed.  Among rules of one strength the first by name is told.  One
 refused statement refuses its message, one held statement holds it.
 
 ``Policy.bind`` sorts the rules for one session, once: those that are about somebody else, or about
@@ -25,7 +26,7 @@ from hoopcore.policy.facts import ALLOWED, Facts, Verdict
 from hoopcore.policy.impositions import Imposition
 from hoopcore.policy.loading import load
 from hoopcore.policy.rules import NEEDS_ALLOWANCE, Rule
-from hoopcore.policy.scope import SCOPE, how_to_ask, outside
+from hoopcore.policy.scope import NARROWED, SCOPE, beyond, how_to_ask, learnable, outside
 from hoopcore.sql.imposed import NOTHING_IMPOSED, Imposed, undoing
 from hoopcore.sql.session import Objection, left_behind, way_out
 from hoopcore.statement import Effect, Reading, Statement
@@ -229,7 +230,8 @@ class BoundPolicy:
     @property
     def may_hold(self) -> bool:
         """Whether a statement may be held at all."""
-        return bool(self._holding) or any(budget.action == "hold" for budget in self.budgets)
+        by_budget = any(budget.action == "hold" for budget in self.budgets)
+        return bool(self._holding) or bool(self.facts.soft.atoms) or by_budget
 
     def holding(self, reading: Reading) -> tuple[Rule, ...]:
         """All rules that hold some statement of this message: each wants its own approval."""
@@ -241,6 +243,15 @@ class BoundPolicy:
             full = statement.in_full
             found |= {rule.name: rule for rule in self._holding.find_all(full, count)}
         return tuple(found[name] for name in sorted(found))
+
+    def stepping(self, reading: Reading) -> frozenset[Atom]:
+        """The atoms that this message wants back of what was narrowed; none where it wants none."""
+        if not self.facts.soft.atoms:
+            return frozenset()
+        if self.facts.names is not None:
+            reading = self.facts.names.meant(reading)
+        each = map(self._learnable, reading.statements)
+        return frozenset().union(*(found for found in each if found is not None))
 
     def each(self, reading: Reading) -> tuple[Verdict, ...]:
         """The verdict on each statement of a message, as if the others were allowed."""
@@ -282,15 +293,24 @@ class BoundPolicy:
                     words = f"{reason}: {why}" if why and effect is Effect.UNKNOWN else reason
                     return Verdict(False, name, words, _KEEPERS, statement=place)
         missing = outside(self.facts.scope, statement)
-        if missing is not None:
+        if missing is not None and self._learnable(statement) is None:
             return _outside(missing, self.facts, place)
         objection = self._objection(statement, last=place == count - 1)
         if objection is not None:
             return Verdict(False, *objection, statement=place)
+        if missing is not None:
+            return _narrowed(missing, self.facts, place)
         holding = self._holding.find(full, count)
         if holding is not None:
             return _held_by(holding, self.facts, place)
         return Verdict(True, allowing, statement=place) if allowing else ALLOWED
+
+    def _learnable(self, statement: Statement) -> frozenset[Atom] | None:
+        """What a step-up would teach for this statement; None: none is to be had."""
+        scope, soft = self.facts.scope, self.facts.soft
+        if not soft.atoms:
+            return None
+        return learnable(scope, soft, statement.touches, beyond(statement))
 
     def _allowance(self, statement: Statement, effect: Effect, count: int) -> str:
         for rule in self._allowing:
@@ -340,3 +360,10 @@ def _outside(missing: Atom, facts: Facts, place: int) -> Verdict:
     ask = how_to_ask(missing, facts.target.name)
     reason = f"your grant does not cover {missing}"
     return Verdict(False, SCOPE, reason, f"Ask for it: {ask}", statement=place)
+
+
+def _narrowed(missing: Atom, facts: Facts, place: int) -> Verdict:
+    ask = how_to_ask(missing, facts.target.name)
+    reason = f"your grant was narrowed and does not cover {missing} any more"
+    hint = f"It runs once that is approved, and then you have it again.  Or ask for it: {ask}"
+    return Verdict(False, NARROWED, reason, hint, held=True, statement=place)

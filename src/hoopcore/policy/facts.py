@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hoopcore.model import Principal, Priority, Scope, Target, Time
+from hoopcore.model import NOTHING, Principal, Priority, Scope, Target, Time
 from hoopcore.policy.about import Known
 from hoopcore.sql.imposed import NOTHING_IMPOSED, Imposed
 from hoopcore.sql.names import Names
@@ -27,6 +27,7 @@ class Facts:
     address: str | None = None  # the client's IP address, or about.LOCAL
     imposed: Imposed = NOTHING_IMPOSED  # the settings this session began with
     rows: int | None = None  # that its grants were approved for, an hour; None: no bound of theirs
+    soft: Scope = NOTHING  # what its grants were narrowed from: held where the scope says no
     groups_known: bool = True  # whether the principal's groups are all of them
 
     def known(self, now: Time | None) -> Known:

@@ -18,14 +18,14 @@ from hoopcore.policy.entries import WHO, Entry, RuleError, chosen
 from hoopcore.policy.examples import check_examples
 from hoopcore.policy.impositions import Imposition
 from hoopcore.policy.rules import HOLD_WAIT, NEEDS_ALLOWANCE, STRENGTHS, Rule
-from hoopcore.policy.scope import SCOPE
+from hoopcore.policy.scope import NARROWED, SCOPE
 from hoopcore.sql.imposed import IMPOSED, Imposed
 from hoopcore.sql.session import POOLER, ROLE
 
 T = TypeVar("T", Rule, Budget, Imposition)
 
 RESERVED = frozenset(
-    {SCOPE, POOLER, ROLE, IMPOSED, *(name for name, _ in NEEDS_ALLOWANCE.values())}
+    {SCOPE, NARROWED, POOLER, ROLE, IMPOSED, *(name for name, _ in NEEDS_ALLOWANCE.values())}
 )
 """Names of what hoop refuses by itself; and every name that begins with ``mask-``."""
 

@@ -8,10 +8,13 @@ from typing import TypeAlias
 
 from hoopcore.model import Atom, Scope
 from hoopcore.sql.system import describes_schema
-from hoopcore.statement import Effect, Statement, Touch
+from hoopcore.statement import Effect, Relation, Statement, Touch
 
 SCOPE = "scope"
 """The rule that a refusal is told under."""
+
+NARROWED = "narrowed"
+"""The rule that a statement is held under which the grant covered before it was narrowed."""
 
 # What lets a touch pass beside its own name: who may read a table may also copy it out, and who may
 # change rows may lock them.
@@ -72,6 +75,37 @@ def beyond(statement: Statement) -> frozenset[Effect]:
     """The effects that a scope must allow everywhere: on no relation that the text names."""
     needed = statement.effects - {touch.effect for touch in statement.touches} - _FREE
     return needed | {Effect.CALL} if statement.opaque else needed
+
+
+def learnable(
+    scope: Scope, soft: Scope, touches: Iterable[Touch], beyond: Iterable[Effect]
+) -> frozenset[Atom] | None:
+    """What the scope lacks for this, where all of that is within ``soft``; None where it is not.
+
+    Each is the very atom that is wanted, a table's and never its schema's, so that nothing comes
+    along that nobody asked for; where one of several would do, the first that the others have not
+    brought.  What could not be read might be anything: it is within nothing.
+    Nor is a name that would read as something else in the text of a scope.
+    """
+    asked: list[tuple[Want, Relation | None]]
+    asked = [(want, touch.relation) for touch in touches for want in wants((touch,), ())]
+    asked += [(want, None) for want in wants((), beyond)]
+    found = set[Atom]()
+    for want, named in sorted(asked, key=lambda one: len(one[0])):  # what has no choice first
+        if missing(scope, (want,)) is None or not found.isdisjoint(want):
+            continue
+        one = next((atom for atom in want if any(s.covers(atom) for s in soft.atoms)), None)
+        if one is None or one.verb == Effect.UNKNOWN:
+            return None
+        if named is not None and not _reads_back(named):
+            return None
+        found.add(one)
+    return frozenset(found)
+
+
+def _reads_back(relation: Relation) -> bool:
+    names = (relation.name, *([relation.schema] if relation.schema else []))
+    return all(re.fullmatch(r"[\w$-]+", name) for name in names)
 
 
 def how_to_ask(missing: Atom, target: str) -> str:

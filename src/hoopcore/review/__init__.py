@@ -17,12 +17,13 @@ from hoopcore.review.answers import (
     wants_reason,
 )
 from hoopcore.review.breaker import LEAST, SHARE, most_ended, trips
-from hoopcore.review.groups import SECONDS, Group, Seen, group_of, is_pulled, ordered
+from hoopcore.review.groups import IDLE, SECONDS, Group, Seen, group_of, is_pulled, ordered
 from hoopcore.review.items import DEPTH, MOVES, OPEN, Item, ItemState, may_move
 
 __all__ = [
     "ANSWERS",
     "DEPTH",
+    "IDLE",
     "LEAST",
     "MOVES",
     "OPEN",

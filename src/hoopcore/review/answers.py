@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hoopcore.access import ENDABLE, LONGEST_REASON, answers_for, capacity, fault_in
+from hoopcore.access import ENDABLE, LONGEST_REASON, answers_for, capacity, fault_in, softened
 from hoopcore.model import (
     SECOND,
     ApprovalRule,
@@ -54,6 +54,7 @@ class Said:
     to: Principal | None = None  # delegate: who is asked
     group: int = 1  # how many grants were answered together
     attended: bool = True  # False: by a file, with nobody in front of it
+    hard: bool = False  # narrow: what is outside is refused at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +85,19 @@ def wants_reason(answer: ReviewAnswer, tier: Tier) -> bool:
 
 
 def outcome(
-    said: Said, item: Item, grant: Grant, tier: Tier, actor: Principal, now: Time, new: str
+    said: Said,
+    item: Item,
+    grant: Grant,
+    tier: Tier,
+    actor: Principal,
+    now: Time,
+    new: str,
+    soft: int = 0,
 ) -> Outcome | Fault:
     """What this answer makes of the item and its grant; ``new`` is the id of a grant to be made.
 
-    A grant that has ended is nothing to decide about.
+    For ``soft`` seconds what its holder narrows away may be had again by a step-up.  A grant that
+    has ended is nothing to decide about.
     """
     fault = _fault(said, item, grant, tier, actor, now)
     if fault is not None:
@@ -105,6 +114,9 @@ def outcome(
             return Outcome(_moved(asked, said, ItemState.DELEGATED, now))
         case ReviewAnswer.NARROW:
             less = narrowed(grant, said.scope or grant.scope, said.until, new)
+            # What somebody else takes away is not for its holder to have again by a word.
+            period = soft if actor.id == grant.principal and not said.hard else 0
+            less = replace(less, soft=softened(less, grant, period, now))
             changed = replace(item, after=less.id, scope=str(grant.scope))
             taken = _moved(changed, said, ItemState.REMEDIATING, now)
             return Outcome(taken, GrantState.SUPERSEDED, less)
@@ -189,10 +201,11 @@ def narrowed(grant: Grant, scope: Scope, until: Time | None, id: str) -> Grant:
 
     Its beginning stays, since the target's ceiling is counted from it.
     """
+    less = replace(grant, id=id, scope=scope, soft=None, supersedes=grant.id)
     if grant.waits:
-        return replace(grant, id=id, scope=scope)
+        return less
     end = grant.ends if until is None else min(grant.ends, until)
-    return replace(grant, id=id, scope=scope, not_after=end, lasts=None)
+    return replace(less, not_after=end, lasts=None)
 
 
 # --- confirming ---------------------------------------------------------------------------------

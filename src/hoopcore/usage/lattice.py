@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from hoopcore.model import NOTHING, UNMASK, Atom, Scope
-from hoopcore.policy.scope import Want, missing, wants
+from hoopcore.policy.scope import Want, learnable, missing, wants
 from hoopcore.statement import Effect, Relation, Touch
 from hoopcore.usage.counting import Shape
 
@@ -117,11 +117,15 @@ class Replay:
     of: int
     outside: tuple[str, ...] = ()  # atoms that are missing, the most wanted first
     perhaps: int = 0  # not counted: they name a table without its schema, and it may be in there
+    held: int = 0  # of those that would not pass: for a step-up, within what is soft
 
 
-def replay(scope: Scope, done: Mapping[Shape, int]) -> Replay:
-    """The scope over statements: how many of each shape went through."""
-    passed, perhaps, lacking = 0, 0, dict[str, int]()
+def replay(scope: Scope, done: Mapping[Shape, int], soft: Scope = NOTHING) -> Replay:
+    """The scope over statements: how many of each shape went through.
+
+    ``soft``: what is held where the scope says no.  What is held has not passed.
+    """
+    passed, perhaps, held, lacking = 0, 0, 0, dict[str, int]()
     anywhere = Scope(frozenset(Atom("*", one.table, one.verb) for one in scope.atoms))
     for shape, count in done.items():
         lacks = missing(scope, wanted_by(shape))
@@ -129,7 +133,15 @@ def replay(scope: Scope, done: Mapping[Shape, int]) -> Replay:
             passed += count
         else:
             lacking[str(lacks)] = lacking.get(str(lacks), 0) + count
+            held += count if _is_held(scope, soft, shape) else 0
             if any(touch.startswith("*.") for touch in shape.touches):
                 perhaps += count if missing(anywhere, wanted_by(shape)) is None else 0
     told = sorted(lacking, key=lambda atom: (-lacking[atom], atom))
-    return Replay(passed, sum(done.values()), tuple(told), perhaps)
+    return Replay(passed, sum(done.values()), tuple(told), perhaps, held)
+
+
+def _is_held(scope: Scope, soft: Scope, shape: Shape) -> bool:
+    if not soft.atoms:
+        return False
+    touches = map(_touch, shape.touches)
+    return learnable(scope, soft, touches, map(Effect, shape.beyond)) is not None
