@@ -1,0 +1,14 @@
+"""Shell commands as statements: which programs a text runs, and which files it names.
+
+What is not understood for certain is *unreadable*, which rules about commands refuse.  A text that
+was read ran nothing but what was read, in every shell it is read for: that is the one promise, and
+tests hold it against real shells.
+
+``words``: one word, with all its ways of quoting · ``grammar``: lists, pipelines, compounds ·
+``through``: programs that run other programs · ``tables``: which these are, and their options ·
+``reading``: the statement that comes of it.  Why this is no grammar of somebody else's: 0044.
+"""
+
+from hoopcore.shell.reading import LARGEST, read
+
+__all__ = ["LARGEST", "read"]
