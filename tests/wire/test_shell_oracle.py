@@ -23,7 +23,7 @@ from tests.servers import missing
 
 FAKES = ("aa", "bb", "cc", "dd", "E")
 RUNNERS = ("env", "nice", "xargs", "timeout", "find", "sh", "nohup", "sed", "awk", "setsid")
-EXAMPLES = 3000 if os.environ.get("HOOP_LONG") else 250
+EXAMPLES = 3000 if os.environ.get("HOOP_LONG") else int(os.environ.get("N", "250"))
 
 
 @dataclass
