@@ -1,0 +1,267 @@
+"""Commands on SSH targets: stock ssh through the agent to a real sshd, and back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.ssh_world import NAMES, SshWorld, command, ssh
+from tests.e2e.world import Person
+from tests.worlds import signed_in, started
+
+PATIENCE = 20.0
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[SshWorld]:
+    with started(SshWorld) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def ben(world: SshWorld) -> Person:
+    return signed_in(world, "ben")
+
+
+@pytest.fixture(scope="module")
+def ana(world: SshWorld, ben: Person) -> Person:
+    """ana, with a grant for every target that gives one by itself."""
+    person = signed_in(world, "ana")
+    for name in NAMES:
+        person.hoop("request", name, "--reason", "a test of SSH", "--for", "1h")
+    return person
+
+
+def until(holds: Callable[[], Any], what: str) -> Any:
+    end = time.monotonic() + PATIENCE
+    while True:
+        found = holds()
+        if found:
+            return found
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+def sessions(person: Person, target: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = person.json("sessions", "--mine", "--target", target)
+    return found
+
+
+def recorded(person: Person, target: str) -> list[dict[str, Any]]:
+    """Events of the newest session that has ended."""
+
+    def look() -> Any:
+        newest = sessions(person, target)[:1]
+        return newest if newest and newest[0].get("ended") else None
+
+    (newest,) = until(look, "the session ends")
+    printed = person.hoop("replay", newest["id"], "-o", "json").stdout
+    found = json.loads(printed)
+    events: list[dict[str, Any]] = found["events"] if isinstance(found, dict) else found
+    return events
+
+
+# --- what goes through ------------------------------------------------------------------------------
+
+
+def test_output_errors_and_status_arrive_apart(ana: Person) -> None:
+    done = ssh(ana, "web-1", "echo out; echo err >&2; exit 7")
+    assert (done.stdout, done.stderr, done.returncode) == (b"out\n", b"err\n", 7)
+
+
+def test_bytes_arrive_as_they_are_both_ways(ana: Person) -> None:
+    data = os.urandom(3 << 20)
+    done = ssh(ana, "web-1", "cat", stdin=data)
+    assert done.returncode == 0
+    assert done.stdout == data
+
+
+def test_a_half_closed_input_ends_the_command_and_not_the_channel(ana: Person) -> None:
+    done = ssh(ana, "web-1", "cat; echo end", stdin=b"in\n")
+    assert done.stdout == b"in\nend\n"
+
+
+def test_a_signal_that_ends_a_command_arrives(ana: Person) -> None:
+    direct = ssh(ana, "web-ca", "kill -TERM $$")
+    assert direct.returncode == 255
+    assert b"hoop" not in direct.stderr
+
+
+def test_a_certificate_of_the_agent_opens_a_target(ana: Person, world: SshWorld) -> None:
+    assert ssh(ana, "web-ca", "echo hi").stdout == b"hi\n"
+    assert "hoop:ana@" in world.sshd.log.read_text()
+
+
+def test_only_harmless_variables_are_passed_on(ana: Person) -> None:
+    more = ("-o", "SendEnv=LC_HOOP", "-o", "SendEnv=EVIL")
+    done = ssh(
+        ana, "bash-1", 'echo "$LC_HOOP:$EVIL"', more=more, environ={"LC_HOOP": "a", "EVIL": "b"}
+    )
+    assert done.stdout == b"a:\n"
+
+
+# --- policy ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rm /tmp/nothing",
+        "ls; r''m /tmp/nothing",
+        "sh -c 'sudo /bin/../bin/rm /tmp/nothing'",
+        "find /tmp/nothing -delete",
+        "git -C /x push origin --force",
+        "$(echo rm) /tmp/nothing",
+        "echo cm0gL3RtcC94Cg== | base64 -d | sh",
+        "cat /etc/shadow",
+        "cd /etc && cat shadow",
+        "cat /etc/sh*",
+        "cat < /etc/ssl/private/key",
+    ],
+)
+def test_what_a_rule_refuses_does_not_run(ana: Person, text: str) -> None:
+    done = ssh(ana, "web-1", f"echo ran; {text}")
+    assert done.returncode == 126
+    assert done.stdout == b""
+    assert b"hoop: refused by rule" in done.stderr
+
+
+def test_a_command_is_recorded_before_it_runs_and_so_is_what_became_of_it(ana: Person) -> None:
+    ssh(ana, "web-1", "echo hi; exit 3")
+    events = recorded(ana, "web-1")
+    said = next(event for event in events if event["type"] == "statement")
+    finished = next(event for event in events if event["type"] == "finished")
+    assert said["text"] == "echo hi; exit 3"
+    assert (finished["tag"], finished["error"], finished["bytes"]) == ("exit 3", "exit 3", 3)
+
+
+def test_a_refused_command_is_recorded(ana: Person) -> None:
+    ssh(ana, "web-1", "rm x")
+    said = next(event for event in recorded(ana, "web-1") if event["type"] == "statement")
+    assert (said["verdict"], said["rule"]) == ("refuse", "no-rm")
+
+
+def test_a_scope_names_the_programs_that_may_run(ana: Person) -> None:
+    assert ssh(ana, "scoped-1", "ls / > /dev/null && echo ok").stdout == b"ok\n"
+    for text in ("id", "ls; id", "ls $(id)", "echo x > /tmp/nothing", "$x"):
+        done = ssh(ana, "scoped-1", text)
+        assert (done.returncode, done.stdout) == (126, b""), text
+
+
+@pytest.mark.parametrize("words", [(), ("-s", "sftp")])
+def test_what_is_not_carried_is_refused_with_a_message(ana: Person, words: tuple[str, ...]) -> None:
+    target = "web-exec"
+    if words:
+        full = command(ana, target, more=("-s",)) + ["sftp"]
+    else:
+        full = command(ana, target)
+    done = subprocess.run(
+        full, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 126
+    assert b"hoop: refused" in done.stderr
+
+
+def test_forwards_are_refused(ana: Person, world: SshWorld) -> None:
+    done = ssh(ana, "web-1", "echo x", more=("-W", f"127.0.0.1:{world.sshd.port}"))
+    assert done.returncode != 0
+    assert b"SSH-2.0" not in done.stdout
+
+
+# --- who, and how long -------------------------------------------------------------------------------
+
+
+def test_without_a_grant_there_is_a_message_and_no_session(ana: Person) -> None:
+    done = ssh(ana, "held-1", "echo x")
+    assert (done.returncode, done.stdout) == (126, b"")
+    assert b'you have no grant for "held-1"' in done.stderr
+    assert b"hoop request held-1" in done.stderr
+    assert sessions(ana, "held-1") == []
+
+
+def test_nobody_is_somebody_else(ana: Person) -> None:
+    full = command(ana, "web-1", "echo x")
+    full[full.index("ana+web-1")] = "ben+web-1"
+    done = subprocess.run(full, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 255
+    assert done.stdout == b""
+
+
+def test_a_revoked_grant_ends_a_command_with_a_message(ana: Person, ben: Person) -> None:
+    grant = ana.granted(ben, target="held-1")
+    process = subprocess.Popen(
+        command(ana, "held-1", "echo begun; sleep 60"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    began = time.monotonic()
+    ben.hoop("revoke", grant, "--reason", "enough")
+    _, err = process.communicate(timeout=PATIENCE)
+    assert time.monotonic() - began < 15
+    assert process.returncode == 255
+    assert b'hoop: your access to "held-1" has ended' in err
+    assert recorded(ana, "held-1")[-1]["cause"] == "grant revoked"
+
+
+def test_a_killed_session_ends_with_a_message(ana: Person, ben: Person) -> None:
+    process = subprocess.Popen(
+        command(ana, "web-ca", "echo begun; sleep 60"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    live = next(one for one in sessions(ana, "web-ca") if not one.get("ended"))
+    ben.hoop("kill", live["id"], "--reason", "a test")
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 255
+    assert b"hoop: this session was ended: a test" in err
+
+
+def test_a_client_that_leaves_ends_its_session(ana: Person) -> None:
+    process = subprocess.Popen(
+        command(ana, "web-ca", "echo begun; sleep 60"), stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert recorded(ana, "web-ca")[-1]["cause"] == "client left"
+
+
+# --- targets that are not what they should be --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("web-wrong", b"does not show a host key that is pinned"),
+        ("web-gone", b"connection refused"),
+        ("web-weak", b"offers none of the algorithms"),
+    ],
+)
+def test_a_target_that_is_not_right_is_refused(ana: Person, target: str, words: bytes) -> None:
+    done = ssh(ana, target, "echo x")
+    assert (done.returncode, done.stdout) == (255, b"")
+    assert words in done.stderr
+    assert sessions(ana, target) == []
+
+
+def test_a_database_is_no_ssh_target_and_the_other_way_round(ana: Person) -> None:
+    done = ssh(ana, "prod-db", "echo x")
+    assert b'there is no SSH target "prod-db"' in done.stderr
+    said = ana.hoop("connect", "web-1", "--listen", status=None)
+    assert said.returncode != 0
+    assert "is reached with ssh" in said.stderr
