@@ -59,7 +59,7 @@ class Keys:
 
         It names exactly one principal, and behind it the sign-in it is of: that is no user name
         anywhere, and tells the door when the certificate is over before its time.  It allows port
-        forwarding (that is how a lane is opened) and nothing else: no terminal, no agent, no X11.
+        forwarding (that is how a lane is opened) and terminals, for SSH targets: no agent, no X11.
         It ends at ``expires``, rounded down.
         """
         certificate = self.user_ca.generate_user_certificate(
@@ -71,7 +71,6 @@ class Keys:
             valid_before=expires // SECOND,
             permit_x11_forwarding=False,
             permit_agent_forwarding=False,
-            permit_pty=False,
             permit_user_rc=False,
             comment=principal,
         )

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pexpect
 import pytest
 
 from tests.e2e.ssh_world import NAMES, SshWorld, command, ssh
@@ -68,7 +69,7 @@ def recorded(person: Person, target: str) -> list[dict[str, Any]]:
     return events
 
 
-# --- what goes through ------------------------------------------------------------------------------
+# --- what goes through ----------------------------------------------------------------------------
 
 
 def test_output_errors_and_status_arrive_apart(ana: Person) -> None:
@@ -107,7 +108,7 @@ def test_only_harmless_variables_are_passed_on(ana: Person) -> None:
     assert done.stdout == b"a:\n"
 
 
-# --- policy ------------------------------------------------------------------------------------------
+# --- policy ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -158,10 +159,7 @@ def test_a_scope_names_the_programs_that_may_run(ana: Person) -> None:
 @pytest.mark.parametrize("words", [(), ("-s", "sftp")])
 def test_what_is_not_carried_is_refused_with_a_message(ana: Person, words: tuple[str, ...]) -> None:
     target = "web-exec"
-    if words:
-        full = command(ana, target, more=("-s",)) + ["sftp"]
-    else:
-        full = command(ana, target)
+    full = [*command(ana, target, more=words[:1]), *words[1:]]
     done = subprocess.run(
         full, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
     )
@@ -175,7 +173,7 @@ def test_forwards_are_refused(ana: Person, world: SshWorld) -> None:
     assert b"SSH-2.0" not in done.stdout
 
 
-# --- who, and how long -------------------------------------------------------------------------------
+# --- who, and how long ----------------------------------------------------------------------------
 
 
 def test_without_a_grant_there_is_a_message_and_no_session(ana: Person) -> None:
@@ -241,7 +239,7 @@ def test_a_client_that_leaves_ends_its_session(ana: Person) -> None:
     assert recorded(ana, "web-ca")[-1]["cause"] == "client left"
 
 
-# --- targets that are not what they should be --------------------------------------------------------
+# --- targets that are not what they should be -----------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -265,3 +263,106 @@ def test_a_database_is_no_ssh_target_and_the_other_way_round(ana: Person) -> Non
     said = ana.hoop("connect", "web-1", "--listen", status=None)
     assert said.returncode != 0
     assert "is reached with ssh" in said.stderr
+
+
+# --- shells and terminals -------------------------------------------------------------------------
+
+
+def terminal(person: Person, target: str, *words: str) -> Any:
+    """Stock ssh in a terminal of 100 columns and 30 lines."""
+    full = command(person, target, *words, more=("-tt",))
+    if not words:
+        full.remove("--")
+    return pexpect.spawn(
+        full[0], full[1:], dimensions=(30, 100), encoding="utf-8", timeout=PATIENCE,
+        env=os.environ | {"TERM": "xterm"},
+    )  # fmt: skip
+
+
+def shell(person: Person, target: str) -> Any:
+    """A shell whose prompt is known."""
+    found = terminal(person, target)
+    found.sendline("PS1='p''>'; cd /tmp")
+    found.expect("p>")
+    return found
+
+
+def test_a_shell_has_a_terminal_that_is_resized_and_its_own_status(ana: Person) -> None:
+    child = shell(ana, "web-ca")
+    child.sendline("stty size; echo $TERM")
+    child.expect("30 100\r\nxterm")
+    child.setwinsize(40, 132)
+    child.sendline("sleep 0.3; stty size")
+    child.expect("40 132")
+    child.sendline("sleep 60")
+    child.expect("\n")
+    child.sendintr()
+    child.expect("p>")
+    child.sendline("exit 5")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 5
+    events = recorded(ana, "web-ca")
+    sizes = [(e["columns"], e["lines"]) for e in events if e.get("columns")]
+    assert sizes[0] == (100, 30)
+    assert sizes[-1] == (132, 40)
+    assert next(e for e in events if e["type"] == "statement")["kind"] == "shell"
+
+
+def test_what_is_typed_and_not_echoed_is_never_recorded(ana: Person) -> None:
+    child = shell(ana, "web-ca")
+    child.sendline("stty -echo; read -r word; stty echo; echo got ${#word}")
+    child.expect(r"word}\r\n")
+    time.sleep(0.2)
+    child.sendline("open-sesame-42")
+    child.expect("got 14")
+    child.sendline("exit")
+    child.expect(pexpect.EOF)
+    child.close()
+    shown = "".join(event.get("out", "") for event in recorded(ana, "web-ca"))
+    assert "got 14" in shown
+    assert "read -r word" in shown
+    assert "sesame" not in shown
+
+
+def test_a_terminal_is_played_as_a_cast_without_its_orders(ana: Person) -> None:
+    words = r"printf '\033[31mred\033[0m \033]52;c;aGk=\007after\n'"
+    child = terminal(ana, "web-ca", words)
+    child.expect("after")
+    child.expect(pexpect.EOF)
+    child.close()
+    recorded(ana, "web-ca")
+    session = sessions(ana, "web-ca")[0]["id"]
+    lines = ana.hoop("replay", session, "-o", "cast").stdout.splitlines()
+    events = [json.loads(line) for line in lines[1:]]
+    shown = "".join(event[2] for event in events if event[1] == "o")
+    assert ["r", "100x30"] in [event[1:] for event in events]
+    assert "\x1b[31mred\x1b[0m after" in shown
+    assert "52;c;" not in shown
+    assert "red after" in ana.hoop("replay", session, "-o", "table").stdout
+
+
+def test_where_rules_speak_of_commands_there_is_no_shell(ana: Person) -> None:
+    child = terminal(ana, "web-1")
+    child.expect('refused by rule "no-rm".*a shell may run any command')
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 126
+
+
+def test_a_shell_without_a_terminal_is_refused(ana: Person) -> None:
+    full = command(ana, "web-ca")
+    full.remove("--")
+    done = subprocess.run(full, input=b"id\n", capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (126, b"")
+    assert b"a shell wants a terminal" in done.stderr
+
+
+def test_a_killed_shell_says_why(ana: Person, ben: Person) -> None:
+    child = shell(ana, "web-ca")
+    live = next(one for one in sessions(ana, "web-ca") if not one.get("ended"))
+    ben.hoop("kill", live["id"], "--reason", "a test")
+    child.expect("hoop: this session was ended: a test")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 255

@@ -139,7 +139,7 @@ class SshDoor:
             public_key_auth=True,
             agent_forwarding=False,
             x11_forwarding=False,
-            allow_pty=False,
+            allow_pty=True,  # on SSH targets: the other channels refuse it
             line_editor=False,
             encoding=None,
             server_version="hoop",

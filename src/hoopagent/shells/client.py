@@ -12,9 +12,10 @@ Order of the file: what is asked, being answered, bytes, the target's end, endin
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import asyncssh
@@ -26,6 +27,7 @@ from hoopagent.logs import places
 from hoopagent.recorder import RecorderFailed
 from hoopagent.shells.judging import Asked, judged
 from hoopagent.shells.live import ShellLive
+from hoopagent.shells.screen import Screen
 from hoopagent.shells.target import NotReached
 from hoopagent.store import StoreAway
 from hoopcore.policy import Verdict
@@ -63,7 +65,12 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
         self._bytes = 0
         self._status: int | None = None
         self._signal: tuple[str, bool, str, str] | None = None
+        self._terminal: tuple[str, tuple[int, int, int, int], Any] | None = (
+            None  # kind, size, modes
+        )
+        self._screen: Screen | None = None
         self._told = False  # what became of the statement
+        self._stopped = False  # the person takes no more for now
         self._over = False
 
     # --- what is asked ----------------------------------------------------------------------------
@@ -72,7 +79,15 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
         self._chan = chan
 
     def pty_requested(self, term_type: str, term_size: Any, term_modes: Any) -> bool:
-        return False
+        self._terminal = (term_type, term_size, term_modes)
+        return True
+
+    def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
+        if self._terminal is not None:
+            kind, _, modes = self._terminal
+            self._terminal = (kind, (width, height, pixwidth, pixheight), modes)
+            self._recorded(lambda screen: screen.resized(width, height))
+            self._to_target("change_terminal_size", width, height, pixwidth, pixheight)
 
     def shell_requested(self) -> bool:
         return self._ask(Asked("shell"))
@@ -85,7 +100,7 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
 
     def _ask(self, asked: Asked) -> bool:
         """Whatever it is, it is answered: only so can a refusal have words."""
-        self._asked = asked
+        self._asked = replace(asked, terminal=self._terminal is not None)
         return True
 
     def session_started(self) -> None:
@@ -132,12 +147,18 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
         if self._over or live.cause is not None:
             self._tell("", "not begun")
             return
+        terminal: dict[str, Any] = {"request_pty": False}
+        if self._terminal is not None:
+            kind, size, modes = self._terminal
+            terminal = {"request_pty": "force", "term_type": kind or "dumb"}
+            terminal |= {"term_size": size, "term_modes": modes}
+            self._screen = Screen(live, self._seq, size[:2])
         channel, _ = await live.target.create_session(
             lambda: TargetChannel(self),
             asked.text if asked.kind == "exec" else None,
             env=self._environment(),
-            request_pty=False,
             encoding=None,
+            **terminal,
         )
         self._begin(channel)
 
@@ -182,9 +203,11 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
         return True
 
     def pause_writing(self) -> None:
+        self._stopped = True
         self._to_target("pause_reading")
 
     def resume_writing(self) -> None:
+        self._stopped = False
         self._to_target("resume_reading")
 
     def _to_target(self, do: str, *arguments: Any) -> None:
@@ -205,7 +228,30 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
 
     def from_target(self, data: bytes, datatype: int | None) -> None:
         self._bytes += len(data)
+        self._recorded(lambda screen: screen.shown(data))
         self._to_client("write", data, datatype)
+
+    def _recorded(self, what: Callable[[Screen], None]) -> None:
+        """Tells the recording what the terminal shows; the session ends where that fails.
+
+        A recording that is far behind is waited for: the target is not read from meanwhile.
+        """
+        screen, live = self._screen, self._live
+        if screen is None or live is None or self._over:
+            return
+        try:
+            what(screen)
+        except RecorderFailed:
+            words = "this session can no longer be recorded"
+            live.end("", words, EndCause.RECORDING_FAILED)
+            return
+        if screen.full is not None and not screen.full.done():
+            self._to_target("pause_reading")
+            screen.full.add_done_callback(self._caught_up)
+
+    def _caught_up(self, done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and done.exception() is None and not self._stopped:
+            self._to_target("resume_reading")
 
     def target_said_all(self) -> None:
         self._to_client("write_eof")
@@ -246,7 +292,8 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
     def say(self, text: str, hint: str = "") -> None:
         """Words of hoop's on stderr."""
         lines = [f"hoop: {text}", *(f"      {line}" for line in hint.splitlines())]
-        said = "".join(f"{_clean(line)}\n" for line in lines)
+        end = "\n" if self._terminal is None else "\r\n"
+        said = "".join(f"{_clean(line)}{end}" for line in lines)
         self._to_client("write", said.encode(), asyncssh.EXTENDED_DATA_STDERR)
 
     def end(self, text: str) -> None:
@@ -266,6 +313,9 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
         if self._told or self._live is None or not self._seq:
             return
         self._told = True
+        if self._screen is not None:
+            with contextlib.suppress(RecorderFailed):
+                self._screen.close()
         event = Finished(seq=self._seq, tag=tag, bytes=self._bytes, error=error)
         with contextlib.suppress(RecorderFailed):
             self._live.recorder.append_later(event)

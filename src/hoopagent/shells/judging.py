@@ -31,6 +31,7 @@ class Asked:
 
     kind: Literal["exec", "shell", "subsystem"]
     text: str = ""
+    terminal: bool = False
 
 
 async def judged(
@@ -43,11 +44,13 @@ async def judged(
     if verdict.held:
         words = f"{verdict.reason}; it would have to be approved, which SSH cannot wait for yet"
         verdict = replace(verdict, held=False, reason=words, hint="")
-    await record(live, ask, reading, verdict)
+    await record(live, asked, ask, reading, verdict)
     return verdict
 
 
-async def record(live: ShellLive, ask: Ask, reading: Reading, verdict: Verdict) -> None:
+async def record(
+    live: ShellLive, asked: Asked, ask: Ask, reading: Reading, verdict: Verdict
+) -> None:
     """Returns once the statement is as durable as the target wants it."""
     prepared = live.prepared
     event = said(
@@ -64,6 +67,7 @@ async def record(live: ShellLive, ask: Ask, reading: Reading, verdict: Verdict) 
         approved=verdict.approved,
         sweep=live.sweep,
     )
+    event.kind = asked.kind
     durable = live.recorder.append(event)
     if durable is not None:
         await durable
@@ -91,7 +95,8 @@ def _listed(live: ShellLive, asked: Asked) -> Verdict | None:
     if asked.kind not in channels:
         others = " and ".join(sorted(channels))
         return Verdict(False, "channels", f'target "{target}" takes {others} only', "")
-    if asked.kind == "shell":
-        words = "shells are not carried by hoop yet"
-        return Verdict(False, "channels", words, f"Run a command:  ssh … {target} COMMAND")
+    if asked.kind == "shell" and not asked.terminal:
+        # What is piped into it would be in no recording.
+        words = "a shell wants a terminal, which shows what is typed"
+        return Verdict(False, "channels", words, "Use ssh -t, or run a command.")
     return None
