@@ -116,6 +116,7 @@ class Sessions:
             bounds=self.bounds,
             means=means,
             ledger=self.ledger,
+            holds=self.holds,
             reaching=Reaching(ssh_keys, self._secrets),
             draining=lambda: self.draining,
             changed=self._changed,

@@ -54,6 +54,14 @@ verdict = "refuse"
 reason = "secrets stay where they are"
 targets = ["web-1"]
 paths = ["/etc/shadow", "/etc/ssl/private/*"]
+
+[[rule]]
+name = "ask-first"
+verdict = "hold"
+reason = "somebody looks at it"
+targets = ["web-exec"]
+commands = ["touch"]
+approvers = ["dba"]
 """
 TARGET = """
 [targets.{name}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -173,6 +174,52 @@ def test_forwards_are_refused(ana: Person, world: SshWorld) -> None:
     assert b"SSH-2.0" not in done.stdout
 
 
+def waiting(ana: Person, ben: Person, text: str) -> tuple[subprocess.Popen[bytes], str]:
+    """A command that is held, and the id under which it waits."""
+    process = subprocess.Popen(
+        command(ana, "web-exec", text),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    said = process.stderr.readline().decode()
+    assert 'held by rule "ask-first"' in said, said
+    found = re.search(r"hold-\w+", said)
+    assert found, said
+    shown = next(one for one in ben.json("requests", "--to-decide") if one["id"] == found[0])
+    assert text in json.dumps(shown, ensure_ascii=False)
+    return process, found[0]
+
+
+def test_a_command_waits_for_an_approval_and_then_runs(ana: Person, ben: Person) -> None:
+    process, id = waiting(ana, ben, "touch /tmp/hoop-held; echo ran")
+    ben.hoop("approve", id, "--reason", "a test")
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert (out, process.returncode) == (b"ran\n", 0)
+    verdicts = [e.get("verdict") for e in recorded(ana, "web-exec") if e["type"] == "statement"]
+    assert verdicts[0] == "hold"
+    assert len(verdicts) == 2
+
+
+def test_a_command_that_is_denied_does_not_run(ana: Person, ben: Person) -> None:
+    process, id = waiting(ana, ben, "touch /tmp/hoop-held; echo ran")
+    ben.hoop("deny", id, "--reason", "not today")
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (out, process.returncode) == (b"", 126)
+    assert b"not today" in err
+
+
+def test_who_leaves_takes_the_command_back(ana: Person, ben: Person) -> None:
+    process, id = waiting(ana, ben, "touch /tmp/hoop-held")
+    process.kill()
+    process.communicate()
+    until(
+        lambda: id not in {one["id"] for one in ben.json("requests", "--to-decide")},
+        "nobody is asked any more",
+    )
+
+
 # --- who, and how long ----------------------------------------------------------------------------
 
 
@@ -338,13 +385,21 @@ def test_a_terminal_is_played_as_a_cast_without_its_orders(ana: Person) -> None:
     shown = "".join(event[2] for event in events if event[1] == "o")
     assert ["r", "100x30"] in [event[1:] for event in events]
     assert "\x1b[31mred\x1b[0m after" in shown
-    assert "52;c;" not in shown
+    assert "\x1b]52" not in shown
     assert "red after" in ana.hoop("replay", session, "-o", "table").stdout
 
 
 def test_where_rules_speak_of_commands_there_is_no_shell(ana: Person) -> None:
     child = terminal(ana, "web-1")
     child.expect('refused by rule "no-rm".*a shell may run any command')
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 126
+
+
+def test_where_rules_speak_of_commands_no_command_has_a_terminal(ana: Person) -> None:
+    child = terminal(ana, "web-1", "git", "log")
+    child.expect("keys typed in its terminal may run any command")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 126

@@ -388,6 +388,22 @@ UNREAD = [
     '"" x',
     "a=b=c $x",
     "nice $x",
+    "eval -- rm x",
+    "source -- rm",
+    "time ! rm x",
+    "time -p { rm",
+    "read -aPATH",
+    "jobs -x rm x",
+    "x='a[$(rm y)]' bash -c 'false && x=1; echo $((x))'",
+    "env x='a[$(rm y)]' bash -c 'false && x=1; echo $((x))'",
+    "git init --template=x",
+    "git fetch --upload=rm",
+    "echo '\\! rm' | psql",
+    "psql -c '\\! rm'",
+    "mysql -e 'system rm'",
+    "sftp host",
+    "setarch x86_64 rm",
+    "ldd x",
 ]
 
 DIFFER = [
@@ -457,4 +473,9 @@ def test_files_are_made_plain_in_every_folder_that_is_entered() -> None:
     assert "/etc/x" in files("ls > /etc/x")
     assert "/etc/passwd" in files("tar -C /etc -cf a passwd")
     assert files("echo /etc/shadow") == set()
+    assert "…" in files("cat /proc/self/root/etc/shadow")
+    assert "…" in files("find /etc -execdir cat shadow \\;")
+    for text in ("cp -a /etc /tmp/x", "tar cf - /etc", "grep -r root /etc/", "mv /etc x"):
+        assert "/etc/…" in files(text), text
+    assert "/etc/…" not in files("ls /etc") | files("grep x /etc") | files("cd /etc")
     assert "/etc/shadow" in files('echo() { cat "$1"; }; echo /etc/shadow')

@@ -23,7 +23,7 @@ from tests.servers import missing
 
 FAKES = ("aa", "bb", "cc", "dd", "E")
 RUNNERS = ("env", "nice", "xargs", "timeout", "find", "sh", "nohup", "sed", "awk", "setsid")
-EXAMPLES = 3000 if os.environ.get("HOOP_LONG") else int(os.environ.get("N", "250"))
+EXAMPLES = 3000 if os.environ.get("HOOP_LONG") else 250
 
 
 @dataclass
@@ -103,7 +103,8 @@ def quoted(draw: st.DrawFn) -> str:
         *(f"{first}\\\n{last}", f"$'{name}'", f"$'\\x{ord(first):x}'{last}", f'"{first}"\\{last}'),
         *(f"$(echo {name})", f"`echo {name}`", f"${{x:-{name}}}", f"{first}?", f"{{{name},}}"),
     ]
-    return draw(st.sampled_from(spellings))
+    spelling: str = draw(st.sampled_from(spellings))
+    return spelling
 
 
 def around(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -114,7 +115,8 @@ def around(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         "while ! {}; do {}; done", "case a in a) {};; b) {};; esac", "f() {{ {}; }}; f; {}",
         "cat <<E\n$({})\nE\n{}", "cat <<'E'\n{}\nE\n{}", "aa <<E; {}\n{}\nE\n", "x=$({}) {}",
         "for i in a; do {}; done; {}", "eval '{}'; {}", "sh -c '{}'; {}", 'sh -c "{}"; {}',
-        "env {}; {}", "nice {}; {}", "find . -exec {} \\; ; {}", "exec {}; {}", "time {}; {}",
+        "env {}; {}", "nice {}; {}", "find . -exec {} \\; ; {}", "exec {}; {}",
+        "time {}; {}", "time ! {}; {}",
         "aa <({}); {}", "! {}; {}", "{} #{}", "{} # \\\n{}", "aa ${{x:-$({})}}; {}", "{} >o; {}",
         "trap '{}' EXIT; {}", "[[ a = $({}) ]] && {}", "command {}; {}", "x=1 {}; {}", "{} \\\n{}",
         "echo {} | xargs {}", "timeout 1 {}; {}", "{} 2>&1 | {}", "{} &> o; {}", "set -- {}; {}",
@@ -158,6 +160,9 @@ def check(arena: Arena, text: str) -> None:
 @example(text="x='a[$(bb)]'; echo $((x))")
 @example(text="aa `aa \\`bb\\``")
 @example(text="aa &> o bb")
+@example(text="time ! bb")
+@example(text="eval -- bb")
+@example(text="x='a[$(bb)]' bash -c 'false && x=1; echo $((x))'")
 def test_what_ran_is_in_what_was_read(arena: Arena, text: str) -> None:
     check(arena, text)
 

@@ -23,6 +23,7 @@ import structlog
 
 from hoopagent.background import Background
 from hoopagent.errors import Refused
+from hoopagent.hold import Ending, Hold
 from hoopagent.logs import places
 from hoopagent.recorder import RecorderFailed
 from hoopagent.shells.judging import Asked, judged
@@ -69,6 +70,7 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
             None  # kind, size, modes
         )
         self._screen: Screen | None = None
+        self.hold: Hold | None = None  # while it waits for an approval
         self._told = False  # what became of the statement
         self._stopped = False  # the person takes no more for now
         self._over = False
@@ -139,7 +141,7 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
             return
         live.channels.add(self)
         self._seq = live.number()
-        verdict = await judged(live, asked, self._seq, self.say)
+        verdict = await judged(live, asked, self._seq, self)
         if not verdict.allowed:
             self._told = True
             self._refuse(*_words(verdict), REFUSED)
@@ -320,7 +322,14 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
         with contextlib.suppress(RecorderFailed):
             self._live.recorder.append_later(event)
 
+    @property
+    def gone(self) -> bool:
+        """Whether nobody is there any more."""
+        return self._over
+
     def _done(self) -> None:
+        if self.hold is not None:
+            self.hold.end(Ending(False, "its session ended"))
         if self._live is not None:
             self._live.channels.discard(self)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from hoopagent.holds import Holds
 from hoopagent.judge import Judge
 from hoopagent.live import Prepared
 from hoopagent.recorder import Recorder
@@ -44,6 +45,7 @@ class ShellLive:
     access: Access
     leave: Callable[[], None]  # closes the connection to the target
     keys: RecordingKeys
+    holds: Holds
     sweep: Sweep | None = None  # finds what recordings leave out
     target: Any = None  # asyncssh's connection, once there is one
     policy_version: str = ""

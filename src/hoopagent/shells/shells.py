@@ -28,6 +28,7 @@ from hoopagent.clock import Clock
 from hoopagent.config import Config
 from hoopagent.doors.login import Caller
 from hoopagent.errors import Refused
+from hoopagent.holds import Holds
 from hoopagent.judge import Judge
 from hoopagent.ledger import Ledger
 from hoopagent.live import Prepared
@@ -69,6 +70,7 @@ class Parts:
     bounds: Bounds
     means: Means
     ledger: Ledger
+    holds: Holds
     reaching: Reaching
     draining: Callable[[], bool]
     changed: Callable[[], None]  # a session has opened, or closed
@@ -209,7 +211,14 @@ class Shells:
         policy, masking = parts.bounds.rules()
         judge = Judge(policy, facts, _NO_MASKS.bind(None), parts.clock.late)
         live = ShellLive(
-            record, prepared, judge, recorder, prepared.access, connection.close, parts.keys
+            record,
+            prepared,
+            judge,
+            recorder,
+            prepared.access,
+            connection.close,
+            parts.keys,
+            parts.holds,
         )
         live.target, live.policy_version, live.sweep = connection, version, masking.sweep
         failing.live = live

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from hoopcore.command import Shell, Text
@@ -14,6 +15,9 @@ LARGEST = 64 << 10
 """Bytes of a text that is read at all."""
 
 _FOLDERS = 8
+
+# The kernel's own links to anywhere.
+_ELSEWHERE = re.compile(r"/proc/[^/]+/(task/[^/]+/)?(root|cwd|fd|map_files)(/|$)|/dev/fd(/|$)")
 
 
 @lru_cache(maxsize=512)
@@ -117,6 +121,8 @@ def _made_plain(text: Text) -> Text:
     if not text.whole and ".." in text.said.split("/")[-1:]:
         return Text("", whole=False)
     said = plain_path(text.said)
+    if _ELSEWHERE.match(said):
+        return Text("", whole=False)
     if text.said.endswith("/") and not text.whole and said != "/":
         said += "/"
     if said.startswith(("~/..", "..")):

@@ -75,8 +75,31 @@ UNREAD = _words(
     info ftp lftp mail mutt elinks lynx w3m catchsegv run-parts ssh-agent sg newgrp sudoedit visudo
     vipw dbus-run-session xvfb-run xterm hash enable shopt bind complete compgen fc let coproc
     mapfile readarray logrotate gdbserver debugfs find2perl jshell irb iex ghci scala sbt dc bc
-    runuser pkexec machinectl"""
+    runuser pkexec machinectl sftp nmap mongo mongosh sqlplus redis-cli sqlite3 m4 gnuplot octave R
+    ocaml swipl erl elixir racket gs latex pdflatex xelatex lualatex tex setarch linux32 linux64
+    i386 x86_64 uname26 choom uclampset cgexec trickle torsocks torify proxychains proxychains4
+    tsocks eatmydata ldd runcon chpst setuidgid softlimit gosu su-exec tini dumb-init aa-exec
+    rush pexec tsp
+    ifne chronic mispipe pee vidir fzf hyperfine rr daemon incrontab cpulimit run-one ssh-copy-id
+    rxvt konsole emacsclient kak hx nvi elvis jed ne mcedit gpg-agent dbus-launch svc kexec
+    insmod modprobe at-spi-bus-launcher openvt setterm agetty getty login telnetd"""
 )
+
+# Words of the shell itself: no program is called so.
+SHELL_WORDS = _words(
+    """! { } [[ ]] if then elif else fi while until for do done case esac in function select
+    coproc"""
+)
+
+# What goes down into folders, always or with an option.
+RECURSIVE = _words(
+    """tar find rsync zip 7z 7za mv cpio pax tree du rg ag ack restic borg fd fdfind docker podman
+    kubectl shred"""
+)
+RECURSIVE_WITH = _words(
+    "cp scp grep egrep fgrep zgrep ls diff chmod chown chgrp rm setfacl getfacl ln chcon restorecon"
+)
+RECURSIVE_OPTION = re.compile(r"-[A-Za-z]*[rRad]|--(r|a|d)")
 
 INTERPRETERS = re.compile(
     r"(python|pypy|perl|ruby|node|nodejs|php|lua|luajit|tclsh|wish|Rscript|deno|bun|groovy|guile)"
@@ -93,7 +116,7 @@ ESCAPES = {
     ),
     "rsync": re.compile(r"--(rsh|rsync-path|e|r|daemon|config).*|-[A-Za-z]*e.*"),
     "scp": re.compile(r"-[A-Za-z0-9]*[SoFD].*"),
-    "sftp": re.compile(r"-[A-Za-z0-9]*[SoFDbs].*"),
+    "cpio": re.compile(r"--rs.*"),
     "zip": re.compile(r"-[A-Za-z]*T.*|--u.*|--t.*"),
     "sort": re.compile(r"--c.*"),
     "split": re.compile(r"--f.*"),
@@ -103,10 +126,8 @@ ESCAPES = {
     "make": re.compile(r"--e.*|-[A-Za-z]*[fEC].*|--(file|makefile).*|[A-Z_]+=.*"),
     "psql": re.compile(r".*[\\|].*", re.DOTALL),
     "mysql": re.compile(r".*(\\|system|pager|--pager).*", re.DOTALL | re.IGNORECASE),
-    "sqlite3": re.compile(r".*(\.|edit\(|load_ext|-init|-cmd).*", re.DOTALL),
     "git": re.compile(
-        r"-c.*|--(config|exec|upload-pack|receive-pack|ext|pag|run|open|editor).*|-p|-[uxO].*"
-        r"|alias.*|foreach|run|.*ext::.*"
+        r"-c.*|--(conf|u|e|op|pag|tem|rec(?!u)|run).*|-p|-[uxO].*|alias.*|foreach|run|.*ext::.*"
     ),
     "ip": re.compile(r"exec|-b.*|netns"),
     "openssl": re.compile(r".*engine.*|-provider.*"),

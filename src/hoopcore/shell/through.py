@@ -22,10 +22,14 @@ from hoopcore.shell.tables import (
     INTERPRETER_SHOWS,
     INTERPRETERS,
     NO_FILES,
+    RECURSIVE,
+    RECURSIVE_OPTION,
+    RECURSIVE_WITH,
     RUNNERS,
     SET_OPTIONS,
     SHELL_FLAGS,
     SHELL_LONG,
+    SHELL_WORDS,
     SHELLS,
     SSH_SETTINGS,
     UNREAD,
@@ -43,10 +47,11 @@ _HOME = Text("~")
 class Through:
     """What a text runs, with all that this runs."""
 
-    def __init__(self, *, bash: bool, depth: int = 0) -> None:
+    def __init__(self, *, bash: bool, depth: int = 0, within: Found | None = None) -> None:
+        """``within``: what was found in the text that starts this shell, and exports to it."""
         self.bash = bash
         self.depth = depth
-        self.found = Found()
+        self.found = within or Found()
         self.commands: list[Command] = []
         self.files: list[Text] = []
         self.folders: list[Text] = [_HOME]
@@ -54,6 +59,10 @@ class Through:
     def read(self, text: str) -> None:
         """The whole text of a shell.  Unreadable where it is not certain what it runs."""
         self._text(text)
+        self._check_variables()
+
+    def _check_variables(self) -> None:
+        """Nothing changes what programs run, and arithmetic is of numbers."""
         for name in self.found.names | self.found.counted:
             _harmless_name(name)
         for name in self.found.counted:
@@ -77,11 +86,9 @@ class Through:
 
     def _elsewhere(self, text: str, *, bash: bool) -> None:
         """A text that another shell reads."""
-        other = Through(bash=bash, depth=self.depth + 1)
+        other = Through(bash=bash, depth=self.depth + 1, within=self.found)
         other.folders = self.folders
-        if other.depth > 12:
-            raise Unreadable("commands are nested too deeply")
-        other.read(text)
+        other._text(text)
         self.commands += other.commands
         self.files += other.files
         self._bounded()
@@ -112,9 +119,10 @@ class Through:
         self._bounded()
         if command.program not in NO_FILES or self.found.functions:
             self._name_files(command.words)
+            self._name_beneath(command)
         family, arguments = command.family, list(command.words)
-        if "=" in family:
-            raise Unreadable("the name of a program has = in it")
+        if "=" in family or family in SHELL_WORDS:
+            raise Unreadable("the name of a program is no name of one")
         special = _SPECIAL.get(family)
         if special is not None:
             special(self, family, arguments)
@@ -139,6 +147,17 @@ class Through:
                 if word.said.startswith(option) and word.said != option:
                     self.folders.append(Text(word.said.removeprefix(option), word.whole))
 
+    def _name_beneath(self, command: Command) -> None:
+        """What goes down into folders touches whatever is beneath what it names."""
+        if command.family not in RECURSIVE and not (
+            command.family in RECURSIVE_WITH
+            and any(RECURSIVE_OPTION.match(word.said) or not word.said for word in command.words)
+        ):
+            return
+        named = [word for word in command.words if word.whole and not word.said.startswith("-")]
+        for word in named:
+            self.files.append(Text(f"{word.said.rstrip('/')}/", whole=False))
+
     def _certain(self, word: Text) -> str:
         if not word.whole or word.many:
             raise Unreadable("an argument that matters is not in the text")
@@ -146,7 +165,7 @@ class Through:
 
     def _escapes(self, family: str, arguments: list[Text]) -> None:
         """Nothing in them makes the program run another one."""
-        escape = ESCAPES[family]
+        escape = ESCAPES["mysql" if family == "mariadb" else family]
         for word in arguments:
             self._no_option(word)
             server = family == "rsync" and arguments[0].said == "--server"
@@ -223,6 +242,7 @@ class Through:
             if not NAME.fullmatch(name) or rest[0].many:
                 raise Unreadable("a variable that is set is not plain")
             _harmless_name(name)
+            self.found.sets(name, number=False)
             rest = rest[1:]
         for _ in range(options.operands):
             if rest and (rest[0].many or not rest[0].whole):
@@ -329,7 +349,7 @@ class Through:
             self._script(operand, arguments[at + 1 :])
 
     def _script(self, path: str, arguments: list[Text]) -> None:
-        if not path or _STDIN.fullmatch(path):
+        if not path or path.startswith("-") or _STDIN.fullmatch(path):
             raise Unreadable("commands are read from an input")
         self.commands.append(Command(plain_path(path), tuple(arguments)))
 
@@ -391,6 +411,8 @@ class Through:
             self._no_option(word)
             at += 1
             if word.said in ("-exec", "-execdir", "-ok", "-okdir"):
+                if word.said.endswith("dir"):
+                    self.folders.append(Text("", whole=False))
                 command: list[Text] = []
                 while at < len(arguments) and arguments[at].said not in (";", "+"):
                     one = arguments[at]
@@ -422,7 +444,10 @@ class Through:
     # --- builtins ---------------------------------------------------------------------------------
 
     def _eval(self, family: str, arguments: list[Text]) -> None:
-        self._text(" ".join(map(self._certain, arguments)))
+        said = [self._certain(word) for word in arguments]
+        if said and said[0].startswith("-"):
+            raise Unreadable("eval with an option is not the same in every shell")
+        self._text(" ".join(said))
 
     def _source(self, family: str, arguments: list[Text]) -> None:
         if not arguments:
@@ -468,6 +493,8 @@ class Through:
             said = self._certain(word)
             if "[" in said:
                 raise Unreadable("a subscript may be evaluated")
+            if said.startswith("-") and not re.fullmatch(r"-[rsefv]+|-[pntu]", said):
+                raise Unreadable(f"an option of {family} is not read")
             if NAME.fullmatch(said):
                 if family != "unset":
                     self.found.sets(said, number=False)
@@ -497,6 +524,18 @@ class Through:
                 raise Unreadable("a test may evaluate a subscript")
         if len(words) == 2 and not words[0].whole:
             raise Unreadable("a test is not in the text")
+
+    def _jobs(self, family: str, arguments: list[Text]) -> None:
+        for word in arguments:
+            if "x" in self._certain(word):
+                raise Unreadable("jobs -x runs a command")
+
+    def _client(self, family: str, arguments: list[Text]) -> None:
+        """A client of a database, which runs commands that it reads from its input."""
+        said = [word.said for word in arguments]
+        if not any(re.fullmatch(r"-[A-Za-z]*[ce]|--(command|execute)(=.*)?", one) for one in said):
+            raise Unreadable(f"{family} reads commands from its input")
+        self._escapes(family, arguments)
 
     def _cd(self, family: str, arguments: list[Text]) -> None:
         for word in arguments:
@@ -536,6 +575,10 @@ _SPECIAL: dict[str, Callable[..., None]] = {
     "printf": Through._printf,
     "test": Through._test,
     "[": Through._test,
+    "jobs": Through._jobs,
+    "psql": Through._client,
+    "mysql": Through._client,
+    "mariadb": Through._client,
     "cd": Through._cd,
     "pushd": Through._cd,
 }
