@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncssh
 import pexpect
 import pytest
 
-from tests.e2e.ssh_world import NAMES, SshWorld, command, ssh
+from tests.e2e.ssh_world import NAMES, SshWorld, command, ssh, told
+from tests.e2e.test_ssh_lane import kept
 from tests.e2e.world import Person
 from tests.worlds import signed_in, started
 
@@ -421,3 +425,133 @@ def test_a_killed_shell_says_why(ana: Person, ben: Person) -> None:
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 255
+
+
+# --- ways around ----------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def connected(person: Person, target: str) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    """A client that asks for what stock ssh would not."""
+    mine = kept(person)
+    key = asyncssh.import_private_key(mine.key)
+    pairs = list(asyncssh.load_keypairs([(key, asyncssh.import_certificate(mine.certificate))]))
+    host, _, port = told(person)["ssh"].partition(":")
+    async with asyncssh.connect(
+        host,
+        int(port),
+        username=f"{person.name}+{target}",
+        client_keys=pairs[:1],
+        known_hosts=None,
+        config=None,
+        agent_path=None,
+    ) as connection:
+        yield connection
+
+
+async def test_a_second_channel_is_judged_like_the_first(ana: Person) -> None:
+    async with connected(ana, "web-1") as connection:
+        first = await connection.run("echo one")
+        second = await connection.run("rm /tmp/nothing")
+        third = await connection.run("echo three")
+    assert (first.stdout, second.exit_status, third.stdout) == ("one\n", 126, "three\n")
+    assert len([e for e in recorded(ana, "web-1") if e["type"] == "statement"]) == 3
+
+
+async def test_many_channels_at_once_keep_their_bytes_apart(ana: Person) -> None:
+    async with connected(ana, "web-ca") as connection:
+        runs = [connection.run(f"sleep 0.2; echo {n}") for n in range(8)]
+        done = await asyncio.gather(*runs)
+    assert [one.stdout for one in done] == [f"{n}\n" for n in range(8)]
+
+
+async def test_nothing_but_sessions_can_be_opened(ana: Person, world: SshWorld) -> None:
+    async with connected(ana, "web-1") as connection:
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await connection.open_connection("127.0.0.1", world.sshd.port)
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await connection.open_connection("prod-db", 5432)
+        with pytest.raises(asyncssh.ChannelListenError):
+            await connection.forward_remote_port("", 0, "127.0.0.1", 1)
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await connection.open_unix_connection("/tmp/x")
+        for subsystem in ("sftp", "hoop-api", "hoop-login"):
+            refused = await connection.run(subsystem=subsystem, check=False)
+            assert refused.exit_status == 126, subsystem
+
+
+async def test_agents_and_displays_are_not_forwarded(ana: Person) -> None:
+    words = ("-A", "-X", "-o", "ForwardX11Trusted=yes")
+    done = ssh(ana, "bash-1", 'echo "${SSH_AUTH_SOCK}:${DISPLAY}"', more=words)
+    assert done.stdout == b":\n"
+
+
+async def test_a_principals_own_name_has_no_commands(ana: Person) -> None:
+    """Without a target in the user name there is the control API and nothing else."""
+    mine = kept(ana)
+    key = asyncssh.import_private_key(mine.key)
+    pairs = list(asyncssh.load_keypairs([(key, asyncssh.import_certificate(mine.certificate))]))
+    host, _, port = told(ana)["ssh"].partition(":")
+    async with asyncssh.connect(
+        host, int(port), username=mine.principal, client_keys=pairs[:1], known_hosts=None,
+        config=None, agent_path=None,
+    ) as connection:  # fmt: skip
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await connection.run("echo x")
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await connection.create_process(term_type="xterm")
+
+
+# --- what breaks in the middle --------------------------------------------------------------------
+
+
+def test_a_target_that_dies_ends_the_command_with_a_message(ana: Person, world: SshWorld) -> None:
+    process = subprocess.Popen(
+        command(ana, "bash-1", "echo $PPID; exec sleep 60"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    os.kill(int(process.stdout.readline()), signal.SIGKILL)  # the sshd of this connection
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 255
+    assert b"hoop: the target closed the connection" in err
+    assert recorded(ana, "bash-1")[-1]["cause"] == "target left"
+
+
+def test_an_agent_that_is_stopped_says_so_and_ends_what_runs(ana: Person, world: SshWorld) -> None:
+    process = subprocess.Popen(
+        command(ana, "bash-1", "echo begun; sleep 60"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    agent = world.processes[-1]
+    agent.terminate()
+    _, err = process.communicate(timeout=PATIENCE)
+    assert b"hoop: the agent was stopped" in err
+    agent.wait(PATIENCE)
+    world.start_agent()
+    assert recorded(ana, "bash-1")[-1]["cause"] == "agent stopped"
+
+
+def test_an_agent_that_is_killed_leaves_a_recording(ana: Person, world: SshWorld) -> None:
+    process = subprocess.Popen(
+        command(ana, "bash-1", "echo begun; sleep 60"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    world.processes[-1].kill()
+    (world.run / "agent.json").unlink()  # which says that an agent is there
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 255
+    world.start_agent()
+    events = recorded(ana, "bash-1")
+    assert events[-1]["cause"] == "recovered"
+    assert "sleep 60" in next(e for e in events if e["type"] == "statement")["text"]

@@ -280,7 +280,7 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
             self._to_client("exit", self._status)
         else:
             self._tell("", "no exit status")
-            self._to_client("close")
+            self._refuse("the target closed the connection", "", FAILED)
         self._over = True
         self._done()
 
