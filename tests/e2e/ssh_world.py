@@ -2,7 +2,8 @@
 
 ``web-1`` is reached with a key, ``web-ca`` with a certificate of the agent's.  ``web-wrong`` pins
 another host key, ``web-gone`` is not there, ``web-weak`` offers only what hoop does not speak.
-``web-exec`` takes commands only and ``held-1`` wants an approver; ``bash-1`` has bash.
+``web-exec`` takes commands only and ``held-1`` wants an approver; ``bash-1`` has bash; on ``role-1``
+sessions are ``nobody``, and ``scoped-1`` is granted for two programs.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ votes = 0
 [[roles.engineer.may_request]]
 targets = ["scoped-1"]
 scope = "git:run ls:run"
+votes = 0
+
+[[roles.engineer.may_request]]
+targets = ["role-1"]
+account = "nobody"
 votes = 0
 
 [[roles.engineer.may_request]]
@@ -71,7 +77,17 @@ credential = {{ user = "{account}", {proof} }}
 host = {{ keys = ["{key}"] }}
 {more}
 """
-NAMES = ("web-1", "web-ca", "web-wrong", "web-gone", "web-weak", "web-exec", "bash-1", "scoped-1")
+NAMES = (
+    "web-1",
+    "web-ca",
+    "web-wrong",
+    "web-gone",
+    "web-weak",
+    "web-exec",
+    "bash-1",
+    "scoped-1",
+    "role-1",
+)
 
 
 class SshWorld(World):
@@ -105,6 +121,7 @@ class SshWorld(World):
         proof = f'key_file = "{self.sshd.key_file}"'
         special: dict[str, dict[str, Any]] = {
             "web-ca": {"proof": "certificate = true"},
+            "role-1": {"proof": "certificate = true"},
             "web-wrong": {"key": other},
             "web-gone": {"port": free_port()},
             "web-weak": {"port": self.weak.port, "key": self.weak.host_key},

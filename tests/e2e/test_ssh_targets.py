@@ -105,6 +105,13 @@ def test_a_certificate_of_the_agent_opens_a_target(ana: Person, world: SshWorld)
     assert "hoop:ana@" in world.sshd.log.read_text()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's sshd lets other accounts in")
+def test_an_account_is_that_of_the_role(ana: Person) -> None:
+    done = ssh(ana, "role-1", "id")
+    assert b"This account is currently not available" in done.stdout  # Debian's for nobody
+    assert sessions(ana, "role-1")[0]["client"].endswith("as nobody")
+
+
 def test_only_harmless_variables_are_passed_on(ana: Person) -> None:
     more = ("-o", "SendEnv=LC_HOOP", "-o", "SendEnv=EVIL")
     done = ssh(

@@ -93,6 +93,7 @@ def test_a_rule_that_holds_holds_commands() -> None:
 def test_a_scope_of_programs_covers_all_that_runs() -> None:
     for text in ("git status", "cd x && git pull", "git status | grep x"):
         assert decide("", text, "git:run grep:run").allowed, text
+    assert decide("", "./deploy.sh x", "deploy_sh:run").allowed
     for text in ("id", "git status; id", "git status > x", "sudo git status", "$x", "sh x"):
         assert decide("", text, "git:run grep:run").rule == "scope", text
 

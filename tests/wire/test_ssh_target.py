@@ -1,4 +1,4 @@
-"""Between a person's channel and the target's: what Debian's sshd does not say, said by asyncssh."""
+"""The agent's own way to an SSH target: who it must be, and what is told to nobody else."""
 
 from __future__ import annotations
 

@@ -199,6 +199,7 @@ class Shells:
             policy=version,
             durability=prepared.target.durability.value,
             agent=parts.version,
+            scopes=True,
         )
         failing = _Failing()
         recorder = await Recorder.create(parts.folder, header, parts.keys, failed=failing.report)

@@ -4,9 +4,10 @@ What is not understood for certain is *unreadable*, which rules about commands r
 was read ran nothing but what was read, in every shell it is read for: that is the one promise, and
 tests hold it against real shells.
 
-``words``: one word, with all its ways of quoting · ``grammar``: lists, pipelines, compounds ·
-``through``: programs that run other programs · ``tables``: which these are, and their options ·
-``reading``: the statement that comes of it.  Why this is no grammar of somebody else's: 0044.
+``values``, ``expansions``, ``words``, ``compounds``, ``grammar``: the parser, each upon the one
+before · ``seeing``, ``builtins``, ``runners``, ``through``: what the programs of a text run ·
+``tables``: which these are, and their options · ``reading``: the statement that comes of it.  Why
+this is no grammar of somebody else's: 0044.
 """
 
 from hoopcore.shell.reading import LARGEST, read

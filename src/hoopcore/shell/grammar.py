@@ -4,7 +4,7 @@ No tree is kept: what matters is which simple commands may run, and all of them 
 branch they stand in.  More is let pass than shells do, where that reads the same commands; what two
 shells read differently is Unreadable, unless it is known that bash reads it.
 
-Order of the file: the parser, lists, simple commands, redirections, compound commands.
+Order of the file: the parser, lists, simple commands, redirections.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from hoopcore.shell.words import DEEPEST, META, NAME, Found, Simple, Unreadable, Word, Words
+from hoopcore.shell.compounds import Compounds
+from hoopcore.shell.values import DEEPEST, META, NAME, Found, Simple, Unreadable, Word, is_number
+from hoopcore.shell.words import Words
 
 _ENDS = frozenset({"then", "elif", "else", "fi", "do", "done", "esac", "}"})
 _RESERVED = _ENDS | frozenset(
@@ -27,7 +29,7 @@ def parse(text: str, found: Found, *, bash: bool) -> None:
     Parser(text, found, bash=bash).program()
 
 
-class Parser(Words):
+class Parser(Compounds):
     """Reads one text, or one that stands in backquotes in it."""
 
     def __init__(self, text: str, found: Found, *, bash: bool, depth: int = 0) -> None:
@@ -39,14 +41,14 @@ class Parser(Words):
 
     def program(self) -> None:
         """The whole text."""
-        self._list("")
+        self.list("")
         if self.ahead():
             raise Unreadable("something stands where a command would")
         self._no_documents()
 
     def substituted(self, closing: str) -> None:
         outer, self.documents = self.documents, []
-        self._deeper(lambda: self._list(closing))
+        self._deeper(lambda: self.list(closing))
         self._no_documents()
         self.documents = outer
 
@@ -63,15 +65,15 @@ class Parser(Words):
 
     # --- lists ------------------------------------------------------------------------------------
 
-    def _blanks(self) -> None:
+    def blanks(self) -> None:
         while self.skip_continued() or self.ahead() in (" ", "\t"):
             if self.ahead() in (" ", "\t"):
                 self.at += 1
 
-    def _lines(self) -> None:
+    def lines(self) -> None:
         """Blanks, ends of lines, comments, and here-documents behind the ends."""
         while True:
-            self._blanks()
+            self.blanks()
             c = self.ahead()
             if c == "#":
                 end = self.text.find("\n", self.at)
@@ -82,17 +84,17 @@ class Parser(Words):
             else:
                 return
 
-    def _list(self, closing: str) -> None:
+    def list(self, closing: str) -> None:
         """Commands until ``closing``, a word that ends a list, ``;;`` or the text's end."""
         while True:
-            self._lines()
+            self.lines()
             c = self.ahead()
-            if not c or c == closing or self._reserved() in _ENDS:
+            if not c or c == closing or self.reserved() in _ENDS:
                 return
             if self.text.startswith(";;", self.at):
                 return
             self._and_or()
-            self._blanks()
+            self.blanks()
             c = self.ahead()
             if c == ";" and self.ahead(1) == ";":
                 return
@@ -104,7 +106,7 @@ class Parser(Words):
             elif c and c != closing and c not in "\n#":
                 raise Unreadable("something stands where a command would end")
 
-    def _reserved(self) -> str:
+    def reserved(self) -> str:
         """The reserved word that stands here, whole; empty where none does."""
         at, word = self.at, ""
         while True:
@@ -119,8 +121,8 @@ class Parser(Words):
             word += c
             at += 1
 
-    def _take(self, word: str) -> None:
-        if self._reserved() != word:
+    def take(self, word: str) -> None:
+        if self.reserved() != word:
             raise Unreadable("a compound command is not whole")
         for letter in word:
             self.skip_continued()
@@ -130,24 +132,24 @@ class Parser(Words):
     def _and_or(self) -> None:
         while True:
             self._pipeline()
-            self._blanks()
+            self.blanks()
             pair = self.text[self.at : self.at + 2]
             if pair not in ("&&", "||"):
                 return
             self.at += 2
             self.whole_operator()
-            self._lines()
+            self.lines()
 
     def _pipeline(self) -> None:
         while True:
-            self._blanks()
-            while self._reserved() == "!":
-                self._take("!")
+            self.blanks()
+            while self.reserved() == "!":
+                self.take("!")
                 if self.ahead() == "(":
                     raise Unreadable("!( may be a pattern")
-                self._blanks()
-            self._command()
-            self._blanks()
+                self.blanks()
+            self.command()
+            self.blanks()
             if self.ahead() != "|" or self.ahead(1) == "|":
                 return
             self.at += 1
@@ -156,37 +158,37 @@ class Parser(Words):
                 self.only_bash("|&")
                 self.at += 1
                 self.whole_operator()
-            self._lines()
+            self.lines()
 
-    def _command(self) -> None:
+    def command(self) -> None:
         self._deeper(self._any_command)
 
     def _any_command(self) -> None:
-        match self._reserved():
+        match self.reserved():
             case "":
                 if self.ahead() != "(":
                     self._simple()
                     return
-                self._subshell()
+                self.subshell()
             case "{":
-                self._take("{")
-                self._list("")
-                self._take("}")
+                self.take("{")
+                self.list("")
+                self.take("}")
             case "if":
-                self._if()
+                self.if_()
             case "while" | "until" as word:
-                self._take(word)
-                self._list("")
-                self._loop()
+                self.take(word)
+                self.list("")
+                self.loop()
             case "for":
-                self._for()
+                self.for_()
             case "case":
-                self._case()
+                self.case_()
             case "function":
-                self._function()
+                self.function_()
                 return
             case "[[":
-                self._condition()
+                self.condition()
             case _:
                 raise Unreadable("a word of the shell is not read")
         self._redirections()
@@ -196,7 +198,7 @@ class Parser(Words):
     def _simple(self) -> None:
         simple = Simple()
         while True:
-            self._blanks()
+            self.blanks()
             c = self.ahead()
             if c == "&" and self.ahead(1) == ">":
                 self.only_bash("&>")
@@ -204,7 +206,7 @@ class Parser(Words):
             elif not c or c in "\n;&|)" or (c == "#"):
                 break
             elif c == "(":
-                self._named_function(simple)
+                self.named_function(simple)
                 return
             elif c in "<>" and self.ahead(1) != "(":
                 self._redirection(simple)
@@ -218,7 +220,7 @@ class Parser(Words):
         """A word, an assignment, or the number of what is redirected."""
         began = self.at
         word = self.word()
-        if self.ahead() in ("<", ">") and self.ahead() and word.plain and _is_number(word):
+        if self.ahead() in ("<", ">") and self.ahead() and word.plain and is_number(word):
             if self.at - began > 1:
                 raise Unreadable("a redirection has a long number")
             return
@@ -243,7 +245,7 @@ class Parser(Words):
         value = Word(word.said[len(name) + 1 :], word.whole, word.many, counts=word.counts)
         value.home = value.said.startswith("~")
         name = name.removesuffix("+")
-        self.found.sets(name, number=_is_number(value))
+        self.found.sets(name, number=is_number(value))
         simple.sets.append((name, value))
         return True
 
@@ -253,7 +255,7 @@ class Parser(Words):
         """Those behind a compound command."""
         simple = Simple()
         while True:
-            self._blanks()
+            self.blanks()
             c = self.ahead()
             number = c.isdigit() and self.ahead(1) in ("<", ">") and self.ahead(1)
             if number:
@@ -270,7 +272,7 @@ class Parser(Words):
         operator = next(op for op in _OPERATORS if self.text.startswith(op, self.at))
         self.at += len(operator)
         self.whole_operator()
-        self._blanks()
+        self.blanks()
         if operator in ("<<", "<<-"):
             self._document(operator)
             return
@@ -281,7 +283,7 @@ class Parser(Words):
             return
         word = self.word()
         if operator in (">&", "<&"):
-            if not (word.plain and (word.said == "-" or _is_number(word))):
+            if not (word.plain and (word.said == "-" or is_number(word))):
                 raise Unreadable("a redirection to something that is no number")
         elif operator == "<":
             simple.reads.append(word)
@@ -320,176 +322,3 @@ class Parser(Words):
         nothing = Word()
         while c := self.ahead():
             self.quoted(nothing, c, "$`\\")
-
-    # --- compound commands ------------------------------------------------------------------------
-
-    def _subshell(self) -> None:
-        if self.ahead(1) == "(":
-            raise Unreadable("(( is not read")
-        self.at += 1
-        self._list(")")
-        if self.ahead() != ")":
-            raise Unreadable("a parenthesis is not closed")
-        self.at += 1
-
-    def _if(self) -> None:
-        self._take("if")
-        while True:
-            self._list("")
-            self._take("then")
-            self._list("")
-            if self._reserved() != "elif":
-                break
-            self._take("elif")
-        if self._reserved() == "else":
-            self._take("else")
-            self._list("")
-        self._take("fi")
-
-    def _loop(self) -> None:
-        self._take("do")
-        self._list("")
-        self._take("done")
-
-    def _for(self) -> None:
-        self._take("for")
-        self._blanks()
-        name = NAME.match(self.text, self.at)
-        if name is None:
-            raise Unreadable("a loop is not read")
-        self.at = name.end()
-        self.whole_operator()
-        if self.ahead() and self.ahead() not in META:
-            raise Unreadable("a loop is not read")
-        self._lines()
-        numbers = True
-        simple = Simple()
-        if self._reserved() == "in":
-            self._take("in")
-            self._blanks()
-            while self._word_follows():
-                word = self.word()
-                numbers = numbers and word.plain and _is_number(word)
-                simple.values.append(word)
-                self._blanks()
-        else:
-            numbers = False
-        self._blanks()
-        if self.ahead() == ";":
-            self.at += 1
-        self._lines()
-        self.found.names.add(name[0])
-        self.found.sets(name[0], number=numbers)
-        self.found.commands.append(simple)
-        self._loop()
-
-    def _word_follows(self) -> bool:
-        c = self.ahead()
-        return bool(c) and c != "#" and (c not in META or (c in "<>" and self.ahead(1) == "("))
-
-    def _case(self) -> None:
-        self._take("case")
-        self._blanks()
-        self.word()
-        self._lines()
-        self._take("in")
-        self._lines()
-        while self._reserved() != "esac":
-            if self.ahead() == "(":
-                self.at += 1
-            self._blanks()
-            while True:
-                self.word()
-                self._blanks()
-                if self.ahead() != "|":
-                    break
-                self.at += 1
-                self._blanks()
-            if self.ahead() != ")":
-                raise Unreadable("a case is not read")
-            self.at += 1
-            self._list("")
-            if self.text.startswith(";;", self.at):
-                self.at += 2
-                self.whole_operator()
-                if self.ahead() in ("&", ";"):
-                    raise Unreadable("a case falls through")
-                self._lines()
-            elif self._reserved() != "esac":
-                raise Unreadable("a case is not read")
-        self._take("esac")
-
-    def _named_function(self, simple: Simple) -> None:
-        """``name ( )`` and its body."""
-        word = simple.words[0] if simple.words else None
-        alone = len(simple.words) == 1 and not (simple.sets or simple.reads or simple.writes)
-        if word is None or not alone or not word.plain or not NAME.fullmatch(word.said):
-            raise Unreadable("a parenthesis stands where none can")
-        self.at += 1
-        self._blanks()
-        if self.ahead() != ")":
-            raise Unreadable("a parenthesis stands where none can")
-        self.at += 1
-        self._body(word.said)
-
-    def _function(self) -> None:
-        self.only_bash("function")
-        self._take("function")
-        self._blanks()
-        word = self.word()
-        if not word.plain or not NAME.fullmatch(word.said):
-            raise Unreadable("the name of a function is not plain")
-        self._blanks()
-        if self.ahead() == "(":
-            self.at += 1
-            self._blanks()
-            if self.ahead() != ")":
-                raise Unreadable("a parenthesis stands where none can")
-            self.at += 1
-        self._body(word.said)
-
-    def _body(self, name: str) -> None:
-        self._lines()
-        if self.ahead() != "(" and self._reserved() not in (
-            "{",
-            "if",
-            "while",
-            "until",
-            "for",
-            "case",
-        ):
-            raise Unreadable("a function has no plain body")
-        self.found.functions.add(name)
-        self._command()
-
-    def _condition(self) -> None:
-        """``[[ … ]]``: words, and operators that evaluate none of them."""
-        self.only_bash("[[")
-        self._take("[[")
-        while True:
-            self._lines()
-            c = self.ahead()
-            if not c:
-                raise Unreadable("[[ is not closed")
-            if self.text[self.at : self.at + 2] in ("&&", "||"):
-                self.at += 2
-            elif c in "()!" and (c != "!" or self.ahead(1) in (" ", "=")):
-                self.at += 2 if self.text.startswith("!=", self.at) else 1
-            elif c in "<>" and self.ahead(1) != "(":
-                self.at += 1
-            elif c in META:
-                raise Unreadable("[[ is not read")
-            else:
-                word = self.word()
-                if word.plain and word.said == "]]":
-                    return
-                if word.said == "=~" or (word.plain and word.said in _EVALUATING):
-                    raise Unreadable("[[ evaluates what it compares")
-
-
-_EVALUATING = frozenset({"-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-v", "-R", "-o"})
-
-
-def _is_number(word: Word) -> bool:
-    """Digits and arithmetic only, which is never more than a number; nothing is one too."""
-    return word.counts and (not word.said or (word.said.isascii() and word.said.isdecimal()))

@@ -6,9 +6,10 @@ import re
 from functools import lru_cache
 
 from hoopcore.command import Shell, Text
+from hoopcore.shell.seeing import plain_path
 from hoopcore.shell.tables import HARMLESS
-from hoopcore.shell.through import Through, plain_path
-from hoopcore.shell.words import Unreadable
+from hoopcore.shell.through import Through
+from hoopcore.shell.values import Unreadable
 from hoopcore.statement import Effect, Reading, Relation, Statement, Touch
 
 LARGEST = 64 << 10
@@ -55,7 +56,10 @@ def _read(said: str, *, bash: bool) -> Reading:
     through = Through(bash=bash)
     through.read(said)
     commands = tuple(dict.fromkeys(through.commands))
-    families = sorted({one.family for one in commands} - HARMLESS)
+    # As scopes name them, who part names at dots and colons: deploy_sh:run.
+    families = sorted(
+        {re.sub(r"[^\w-]", "_", one.family) for one in commands if one.family not in HARMLESS}
+    )
     statement = Statement(
         effects=frozenset({Effect.RUN}),
         touches=frozenset(Touch(Relation("", name), Effect.RUN) for name in families),

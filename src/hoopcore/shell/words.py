@@ -2,112 +2,25 @@
 
 Quotes of every kind, backslashes and continued lines come off here; what is expanded when it runs
 ends what is known of the word.  Commands within a word (``$(…)``, backquotes, ``<(…)``) are handed
-to ``list_of`` of the grammar, so that none of them is missed.
+to the grammar, so that none of them is missed.
 
-bash evaluates subscripts wherever it wants a number, and runs what is substituted there
-(``x='a[$(cmd)]'; echo $((x))``).  So arithmetic is read only where each variable in it is known to
-be a number, and expansions that evaluate (``${!x}``, ``${x@P}``, ``${x[…]}``) are not read at all.
-
-Order of the file: values, words, quotes, expansions.
+Order of the file: words, quotes.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import ClassVar
 
-from hoopcore.command import Text
-
-DEEPEST = 24
-"""Commands within commands within commands …"""
-
-META = frozenset(" \t\n|&;<>()")
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SPECIAL = "@*#?-$!"
-_ARITHMETIC = re.compile(r"[0-9A-Za-z_ \t\n+\-*/%<>=!&|^~?:,]")
+from hoopcore.shell.expansions import Expansions
+from hoopcore.shell.values import META, Unreadable, Word
 
 
-class Unreadable(Exception):
-    """Why a text cannot be read, in a few words that hold nothing of it."""
-
-
-@dataclass
-class Word:
-    """A word as it stands in the text."""
-
-    said: str = ""
-    whole: bool = True
-    many: bool = False  # may come out as several words, or none
-    bare: int = 0  # characters at its beginning that are neither quoted nor expanded
-    plain: bool = True  # nothing in it is quoted or expanded
-    braces: bool = False  # has { that bash may expand
-    home: bool = False  # begins with ~, or $HOME
-    counts: bool = True  # nothing in it is quoted or expanded but arithmetic
-
-    @property
-    def text(self) -> Text:
-        """Without a quoted ``~`` being taken for the home folder."""
-        said = self.said
-        if said.startswith("~") and not self.home:
-            said = "./" + said
-        return Text(said, self.whole, self.many)
-
-    def add(self, text: str, *, quoted: bool) -> None:
-        if quoted:
-            self.plain = self.counts = False
-        elif self.plain:
-            self.bare += len(text)
-        if self.whole:
-            self.said += text
-        elif not text.isdecimal():
-            self.counts = False
-
-    def unknown(self, *, many: bool) -> None:
-        """From here on anything may follow."""
-        self.whole = self.plain = self.counts = False
-        self.many = self.many or many
-
-
-@dataclass
-class Found:
-    """What all parts of one text have come to."""
-
-    commands: list[Simple] = field(default_factory=list)
-    functions: set[str] = field(default_factory=set)
-    numbers: dict[str, bool] = field(default_factory=dict)  # variable → is always a number
-    counted: set[str] = field(default_factory=set)  # variables that arithmetic evaluates
-    names: set[str] = field(default_factory=set)  # of variables that loops and ${x=…} set
-
-    def sets(self, name: str, *, number: bool) -> None:
-        """A variable is set, to a number or to what may be none."""
-        self.numbers[name] = number and self.numbers.get(name, True)
-
-
-@dataclass
-class Simple:
-    """A simple command: ``a=1 program words > file``."""
-
-    words: list[Word] = field(default_factory=list)
-    sets: list[tuple[str, Word]] = field(default_factory=list)
-    reads: list[Word] = field(default_factory=list)
-    writes: list[Word] = field(default_factory=list)
-    values: list[Word] = field(default_factory=list)  # that a loop goes through
-
-
-class Words:
-    """The half of the parser that knows no commands.  ``grammar.Parser`` is the other half."""
-
-    def __init__(self, text: str, found: Found, *, bash: bool, depth: int = 0) -> None:
-        if depth > DEEPEST:
-            raise Unreadable("commands are nested too deeply")
-        self.text = text
-        self.found = found
-        self.bash = bash
-        self.depth = depth
-        self.at = 0
+class Words(Expansions):
+    """The part of the parser that knows words, and no commands."""
 
     def inner(self, text: str) -> Words:
+        """The parser of a text that stands within this one."""
         raise NotImplementedError
 
     def substituted(self, closing: str) -> None:
@@ -115,29 +28,8 @@ class Words:
         raise NotImplementedError
 
     def program(self) -> None:
+        """Reads the whole text."""
         raise NotImplementedError
-
-    # --- characters -------------------------------------------------------------------------------
-
-    def ahead(self, offset: int = 0) -> str:
-        """The character so far ahead, empty behind the last one."""
-        return self.text[self.at + offset : self.at + offset + 1]
-
-    def skip_continued(self) -> bool:
-        """Passes lines that are continued by a backslash; whether there were any."""
-        before = self.at
-        while self.text.startswith("\\\n", self.at):
-            self.at += 2
-        return self.at > before
-
-    def whole_operator(self) -> None:
-        """An operator that is continued on another line is read in more than one way."""
-        if self.text.startswith("\\\n", self.at):
-            raise Unreadable("an operator is followed by a continued line")
-
-    def only_bash(self, what: str) -> None:
-        if not self.bash:
-            raise Unreadable(f"{what} is not the same in every shell")
 
     # --- words ------------------------------------------------------------------------------------
 
@@ -156,7 +48,7 @@ class Words:
             elif not c or c in META:
                 break
             else:
-                self._piece(word, c)
+                self.piece(word, c)
         if self.at == began:
             raise Unreadable("a word is missing")
         if self.text[began : self.at] in ("[", "]"):
@@ -168,7 +60,7 @@ class Words:
             word.unknown(many=True)
         return word
 
-    def _piece(self, word: Word, c: str) -> None:
+    def piece(self, word: Word, c: str) -> None:
         if c == "'":
             end = self.text.find("'", self.at + 1)
             if end < 0:
@@ -184,7 +76,7 @@ class Words:
             word.add(self.ahead(1), quoted=True)
             self.at += 2
         elif c == "$":
-            self._dollar(word, quoted=False)
+            self.dollar(word, quoted=False)
         elif c == "`":
             self._backquoted(word, quoted=False)
         else:
@@ -208,14 +100,20 @@ class Words:
     def _process(self, word: Word) -> None:
         self.only_bash("a process substitution")
         self.at += 2
-        self._commands()
+        self.commands()
         word.unknown(many=False)
 
-    def _commands(self) -> None:
+    def commands(self) -> None:
         self.substituted(")")
         if self.ahead() != ")":
             raise Unreadable("a substitution is not closed")
         self.at += 1
+
+    def dollar_quoted(self, word: Word, quote: str) -> None:
+        if quote == "'":
+            self._ansi(word)
+        else:
+            self._double(word)
 
     # --- quotes -----------------------------------------------------------------------------------
 
@@ -241,7 +139,7 @@ class Words:
             if following != "\n":
                 word.add(following if following in escaped else c + following, quoted=True)
         elif c == "$":
-            self._dollar(word, quoted=True)
+            self.dollar(word, quoted=True)
         elif c == "`":
             self._backquoted(word, quoted=True)
         else:
@@ -298,139 +196,3 @@ class Words:
         if not 0 < number < 128:
             raise Unreadable("an escape in $'…' is no ASCII character")
         return chr(number)
-
-    # --- expansions -------------------------------------------------------------------------------
-
-    def _dollar(self, word: Word, *, quoted: bool) -> None:
-        self.at += 1
-        self.whole_operator()
-        c = self.ahead()
-        if c == "(":
-            self.at += 1
-            self.whole_operator()
-            if self.ahead() == "(":
-                self.at += 1
-                self._arithmetic()
-                counts = word.counts
-                word.unknown(many=False)
-                word.counts = counts
-            else:
-                self._commands()
-                word.unknown(many=not quoted)
-        elif c == "{":
-            self.at += 1
-            self._braced(word, quoted=quoted)
-        elif name := NAME.match(self.text, self.at):
-            self.at = name.end()
-            self.whole_operator()
-            self._variable(word, name[0], quoted=quoted)
-        elif c and (c.isdigit() or c in _SPECIAL):
-            self.at += 1
-            word.unknown(many=not quoted or c in "@*")
-        elif c in ("'", '"') and c and not quoted:
-            self.only_bash("$ before a quote")
-            self.at += 1
-            if c == "'":
-                self._ansi(word)
-            else:
-                self._double(word)
-        elif c == "[":
-            raise Unreadable("$[…] is not read")
-        else:
-            word.add("$", quoted=quoted)
-
-    def _variable(self, word: Word, name: str, *, quoted: bool) -> None:
-        if name == "HOME" and not word.said and word.whole:
-            # sshd sets it; a text that sets it is not read.
-            word.home, word.plain, word.said, word.counts = True, False, "~", False
-            word.many = word.many or not quoted
-            return
-        word.unknown(many=not quoted)
-
-    _FORM = re.compile(r"(:?[-=?+]|%%?|##?)")
-    _PIECE = re.compile(r":[0-9]+(:[0-9]+)?\}")
-
-    def _braced(self, word: Word, *, quoted: bool) -> None:
-        """``${…}`` behind its brace: the forms that every shell has."""
-        self.whole_operator()
-        length = self.ahead() == "#" and self.ahead(1) not in ("}", "")
-        if length:
-            self.at += 1
-        name = NAME.match(self.text, self.at)
-        if name is not None:
-            self.at = name.end()
-        elif (c := self.ahead()) and (c.isdigit() or c in _SPECIAL):
-            self.at += 1
-        else:
-            raise Unreadable("an expansion is not known")
-        self.whole_operator()
-        said = name[0] if name is not None else ""
-        if self.ahead() == "}":
-            self.at += 1
-            if said and not length:
-                self._variable(word, said, quoted=quoted)
-            else:
-                word.unknown(many=not quoted or not said)
-            return
-        if piece := self._PIECE.match(self.text, self.at):
-            self.only_bash("a piece of a variable")
-            self.at = piece.end()
-        else:
-            self._formed(said, length=length, quoted=quoted)
-        word.unknown(many=not quoted or not said)
-
-    def _formed(self, name: str, *, length: bool, quoted: bool) -> None:
-        form = self._FORM.match(self.text, self.at)
-        if form is None or length:
-            raise Unreadable("an expansion is not known")
-        self.at = form.end()
-        if "=" in form[0]:
-            self.found.names.add(name)
-            self.found.sets(name, number=False)
-        inside = Word()
-        while (c := self.ahead()) != "}":
-            if not c:
-                raise Unreadable("an expansion is not closed")
-            if c in "\"'" and quoted:
-                raise Unreadable("quotes stand in an expansion in quotes")
-            if c in "<>(){" or (c == "\\" and self.ahead(1) in ("\n", "")):
-                raise Unreadable("an expansion is not plain")
-            if quoted:
-                self.quoted(inside, c, '$`"\\}')
-            else:
-                self._piece(inside, c)
-        self.at += 1
-
-    def _arithmetic(self) -> None:
-        """``$((…))`` behind its parentheses, of numbers and variables."""
-        depth = 0
-        while True:
-            c = self.ahead()
-            if c == ")" and depth == 0:
-                if self.ahead(1) != ")":
-                    raise Unreadable("$(( is not closed by ))")
-                self.at += 2
-                return
-            if name := NAME.match(self.text, self.at):
-                self.found.counted.add(name[0])
-                self.at = name.end()
-                continue
-            self.at += 1
-            if c in ("(", ")") and c:
-                depth += 1 if c == "(" else -1
-            elif c == "$":
-                self._counted()
-            elif not c or not _ARITHMETIC.match(c):
-                raise Unreadable("arithmetic is not plain")
-
-    def _counted(self) -> None:
-        """A variable, or arithmetic, within arithmetic."""
-        if self.text.startswith("((", self.at):
-            self.at += 2
-            self._arithmetic()
-            return
-        found = re.compile(r"\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)", re.ASCII).match(self.text, self.at)
-        if found is None:
-            raise Unreadable("arithmetic is not plain")
-        self.found.counted.add(found[1] or found[2])
-        self.at = found.end()
