@@ -2,8 +2,8 @@
 
 ``web-1`` is reached with a key, ``web-ca`` with a certificate of the agent's.  ``web-wrong`` pins
 another host key, ``web-gone`` is not there, ``web-weak`` offers only what hoop does not speak.
-``web-exec`` takes commands only and ``held-1`` wants an approver; ``bash-1`` has bash; on ``role-1``
-sessions are ``nobody``, and ``scoped-1`` is granted for two programs.
+``web-exec`` takes commands only and ``held-1`` wants an approver; ``bash-1`` has bash; on
+``role-1`` sessions are ``nobody``, and ``scoped-1`` is granted for two programs.
 """
 
 from __future__ import annotations

@@ -485,6 +485,10 @@ async def test_nothing_but_sessions_can_be_opened(ana: Person, world: SshWorld) 
         for subsystem in ("sftp", "hoop-api", "hoop-login"):
             refused = await connection.run(subsystem=subsystem, check=False)
             assert refused.exit_status == 126, subsystem
+        with pytest.raises(asyncssh.ChannelOpenError, match="nothing is forwarded"):
+            await connection.open_connection("127.0.0.1", 22)
+    noted = [e["text"] for e in recorded(ana, "web-1") if e["type"] == "notice"]
+    assert noted == ["a forward to 127.0.0.1 port 22 was refused"]
 
 
 async def test_agents_and_displays_are_not_forwarded(ana: Person) -> None:

@@ -402,6 +402,7 @@ UNREAD = [
     "psql -c '\\! rm'",
     "mysql -e 'system rm'",
     "sftp host",
+    "scp -t x; sh",
     "setarch x86_64 rm",
     "ldd x",
 ]
@@ -450,6 +451,32 @@ def test_long_and_deep_texts_are_unreadable_and_end_nothing() -> None:
     assert is_unread(read(b"sh -c '" * 2000))
     assert is_unread(read(b"ls;" * 3000))
     assert is_unread(read(b"\xff"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "watch " * 200 + "x" * 1000,
+        "sh -c '" + "echo `ls` " * 800 + "'",
+        "cd a;" * 8 + "ls " + "a=b:c@d " * 1500,
+        "watch sh -c 'watch sh -c ls' " * 40,
+        "$((" * 400,
+        "${x:-" * 400,
+        "`" * 900,
+        "<<E " * 400,
+        "case a in " * 300,
+        "a" * 60_000,
+        "'" + "\\" * 60_000,
+        "find . " + "-exec find . " * 1000,
+        "sudo " * 10_000,
+        "{ " * 10_000,
+        "a=" * 20_000,
+        "[[ " + "a && " * 10_000,
+    ],
+)
+@pytest.mark.timeout(60)  # some hundred milliseconds, on a machine at rest
+def test_no_text_takes_long_to_read(text: str) -> None:
+    assert read.__wrapped__(text.encode()[:LARGEST], bash=True).statements
 
 
 def test_why_a_text_is_unreadable_says_nothing_of_it() -> None:

@@ -158,7 +158,8 @@ async def test_what_is_no_ssh_is_told_within_its_time(reaching: Reaching) -> Non
 def test_a_certificate_is_for_one_account_and_two_minutes(tmp_path: Path) -> None:
     keys = Keys.load_or_create(tmp_path / "keys")
     at = now()
-    _, certificate = keys.for_account("deploy", "hoop:ana:s-1", at)
+    found: Any = keys.for_account("deploy", "hoop:ana:s-1", at)
+    certificate = found[1]
     assert certificate.principals == ["deploy"]
     assert "hoop:ana:s-1" in str(certificate.get_comment())
     assert keys.target_ca.public_data != keys.user_ca.public_data

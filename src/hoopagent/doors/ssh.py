@@ -338,9 +338,13 @@ class _Connection(asyncssh.SSHServer):
         orig_port: int,
     ) -> Any:
         """The host is a target's name.  Ports, and the client's word on itself, mean nothing."""
-        if self.principal and "+" not in self._user:
-            return self._target_channel(dest_host)
-        return False
+        if not self.principal:
+            return False
+        if "+" in self._user:
+            if self._visit is not None:
+                self._visit.note(f"a forward to {dest_host[:200]} port {dest_port} was refused")
+            raise _prohibited("nothing is forwarded to or from SSH targets")
+        return self._target_channel(dest_host)
 
     async def _api_channel(self) -> asyncssh.SSHServerSession[bytes]:
         who = await self._signed_in()

@@ -23,6 +23,9 @@ class Expansions:
     def __init__(self, text: str, found: Found, *, bash: bool, depth: int = 0) -> None:
         if depth > DEEPEST:
             raise Unreadable("commands are nested too deeply")
+        found.room -= len(text)
+        if found.room < 0:
+            raise Unreadable("texts within it are too long")
         self.text = text
         self.found = found
         self.bash = bash

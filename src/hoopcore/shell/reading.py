@@ -15,6 +15,8 @@ from hoopcore.statement import Effect, Reading, Relation, Statement, Touch
 LARGEST = 64 << 10
 """Bytes of a text that is read at all."""
 
+# A word of more parts, or from within more folders, may be any file.
+_PARTS = 8
 _FOLDERS = 8
 
 # The kernel's own links to anywhere.
@@ -91,7 +93,9 @@ def _parts(text: Text) -> list[Text]:
     for at, c in enumerate(said):
         if c in "=:@," or (c in "/~" and at and said.startswith("-")):
             starts.add(at + (c in "=:@,"))
-    return [Text(said[at:], text.whole) for at in sorted(starts)[:32]]
+    if len(starts) > _PARTS:
+        return [Text("", whole=False)]
+    return [Text(said[at:], text.whole) for at in sorted(starts)]
 
 
 def _within(text: Text, folders: list[Text]) -> list[Text]:

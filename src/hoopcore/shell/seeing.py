@@ -24,6 +24,7 @@ from hoopcore.shell.tables import (
 from hoopcore.shell.values import Found, Simple, Unreadable
 
 MOST_COMMANDS = 2000
+MOST_FILES = 2000
 
 _HOME = Text("~")
 
@@ -45,6 +46,7 @@ class Seeing:
 
     def read(self, text: str) -> None:
         """The whole text of a shell.  Unreadable where it is not certain what it runs."""
+        self.found.room = 4096 + 4 * len(text)
         self._text(text)
         self._check_variables()
 
@@ -81,8 +83,8 @@ class Seeing:
         self._bounded()
 
     def _bounded(self) -> None:
-        if len(self.commands) > MOST_COMMANDS:
-            raise Unreadable("it runs too many commands")
+        if len(self.commands) > MOST_COMMANDS or len(self.files) > MOST_FILES:
+            raise Unreadable("it runs too many commands, or names too many files")
 
     def _simple(self, simple: Simple) -> None:
         for name, _ in simple.sets:
@@ -107,6 +109,7 @@ class Seeing:
         if command.program not in NO_FILES or self.found.functions:
             self._name_files(command.words)
             self._name_beneath(command)
+            self._bounded()
         family, arguments = command.family, list(command.words)
         if "=" in family or family in SHELL_WORDS:
             raise Unreadable("the name of a program is no name of one")

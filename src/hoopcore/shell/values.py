@@ -66,6 +66,7 @@ class Found:
     functions: set[str] = field(default_factory=set)
     numbers: dict[str, bool] = field(default_factory=dict)  # variable → is always a number
     counted: set[str] = field(default_factory=set)  # variables that arithmetic evaluates
+    room: int = 0  # characters that may still be parsed, of this text and of those within it
     names: set[str] = field(default_factory=set)  # of variables that loops and ${x=…} set
 
     def sets(self, name: str, *, number: bool) -> None:
