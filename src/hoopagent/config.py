@@ -202,7 +202,7 @@ class TargetSection(Section):
     databases: tuple[str, ...] = ()  # of PostgreSQL: one at least
     host: HostKeys = HostKeys()  # of SSH
     shell: Literal["posix", "bash"] = "posix"  # of SSH: what reads commands there
-    channels: frozenset[Literal["exec", "shell"]] = frozenset({"exec", "shell"})  # of SSH
+    channels: tuple[Literal["exec", "shell"], ...] = ("exec", "shell")  # of SSH
     credential: Credential
     tls: Tls = Tls()
     labels: dict[str, str] = {}
