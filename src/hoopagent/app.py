@@ -138,7 +138,7 @@ async def _put_together(place: Place, stop: Stop, stack: AsyncExitStack) -> Runn
         everywhere=everywhere,
         keys=kept.keys,
         door=door,
-        ssh=_ssh_door(place, attempts, identity, kept.keys, channels),
+        ssh=_ssh_door(place, attempts, identity, kept.keys, channels, sessions),
         channels=channels,
         api=server(api, PeerProtocol),
         settle=kept.settle,
@@ -214,6 +214,7 @@ def _sessions(place: Place, kept: Kept, reader: Reader) -> Sessions:
         keys=kept.recording_keys,
         reader=reader,
         version=place.version,
+        ssh_keys=kept.keys,
     )
 
 
@@ -300,7 +301,12 @@ def _scans(place: Place, kept: Kept, sessions: Sessions) -> Scans:
 
 
 def _ssh_door(
-    place: Place, attempts: Attempts, identity: Identity, keys: Keys, channels: Channels
+    place: Place,
+    attempts: Attempts,
+    identity: Identity,
+    keys: Keys,
+    channels: Channels,
+    sessions: Sessions,
 ) -> SshDoor:
     who = place.config.identity
     return SshDoor(
@@ -311,6 +317,7 @@ def _ssh_door(
         ),
         open_lane=channels.open_lane,
         open_api=channels.open_api,
+        shells=sessions.shells,
         unproved=strangers_within(files(), place.config.agent.handshakes),
         unproved_each=place.config.agent.handshakes_per_address,
         attempts=attempts,

@@ -34,8 +34,12 @@ class Channels:
 
     async def open_lane(self, principal: Principal, target: str, peer: str) -> asyncio.Protocol:
         """The client's end of a new session on ``target``.  Refused where there is none."""
-        if target not in self._config_now().targets:
+        section = self._config_now().targets.get(target)
+        if section is None:
             raise Refused(404, "no_target", f'there is no target "{target}"', "hoop targets")
+        if section.protocol == "ssh":
+            words = f'target "{target}" is reached with: ssh -l NAME+{target}'
+            raise Refused(409, "no_database", words, "hoop config ssh")
         assert self._group is not None, "the door opens after begin()"
         caller = Caller(principal, target, "ssh", peer)
         lane = Lane()

@@ -169,6 +169,8 @@ class Credential(Section):
     require_auth: frozenset[Method] = frozenset()  # empty: what target_login allows by itself
     ephemeral: bool = False  # a user of its own for each session
     in_roles: tuple[RoleName, ...] = ()  # what such a user is a member of
+    key_file: Path | None = None  # of SSH: a private key without a passphrase
+    certificate: bool = False  # of SSH: a certificate of hoop's own for each session
 
 
 class Tls(Section):
@@ -179,17 +181,28 @@ class Tls(Section):
     key_file: Path | None = None
 
 
+class HostKeys(Section):
+    """``[targets.NAME.host]``: how an SSH target proves that it is the target."""
+
+    keys: tuple[str, ...] = ()  # public keys as in known_hosts, without the host
+    ca: tuple[str, ...] = ()  # public keys that sign such
+    known_hosts: Path | None = None  # a file of OpenSSH's
+
+
 class TargetSection(Section):
     """``[targets.NAME]`` of targets.toml."""
 
-    protocol: Literal["postgres"] = "postgres"
+    protocol: Literal["postgres", "ssh"] = "postgres"
     address: Host | Annotated[tuple[Host, ...], Field(min_length=1)]  # host:port, or a folder
     target_session_attrs: Literal[
         "any", "read-write", "read-only", "primary", "standby", "prefer-standby"
     ] = "any"
     pooler: Literal["none", "transaction"] = "none"
     max_protocol_version: Literal["3.0", "3.2"] = "3.2"
-    databases: tuple[str, ...] = Field(min_length=1)
+    databases: tuple[str, ...] = ()  # of PostgreSQL: one at least
+    host: HostKeys = HostKeys()  # of SSH
+    shell: Literal["posix", "bash"] = "posix"  # of SSH: what reads commands there
+    channels: tuple[Literal["exec", "shell"], ...] = ("exec", "shell")  # of SSH
     credential: Credential
     tls: Tls = Tls()
     labels: dict[str, str] = {}
@@ -286,6 +299,7 @@ class Eligibility(Section):
     give_back: Duration | None = None  # without a session for so long, it is given back
     ahead: Duration = "7d"  # how far in the future an access may begin
     database_role: RoleName | None = None  # what sessions under such a grant are on the target
+    account: RoleName | None = None  # the same of SSH targets
     break_glass: bool = False  # whether it may be had at once in an emergency
 
 

@@ -92,7 +92,16 @@ def _trusting(folder: Path, target: TargetSection) -> TargetSection:
     tls = _beside(folder, target.tls)
     files = {"cert_file": tls.cert_file, "key_file": tls.key_file}
     beside = {key: folder / path for key, path in files.items() if path is not None}
-    return target.model_copy(update={"tls": tls.model_copy(update=beside)})
+    key, known = target.credential.key_file, target.host.known_hosts
+    credential = {} if key is None else {"key_file": folder / key}
+    host = {} if known is None else {"known_hosts": folder / known}
+    return target.model_copy(
+        update={
+            "tls": tls.model_copy(update=beside),
+            "credential": target.credential.model_copy(update=credential),
+            "host": target.host.model_copy(update=host),
+        }
+    )
 
 
 def _in_order(problems: list[ConfigError]) -> list[ConfigError]:
@@ -234,6 +243,8 @@ def _cross(
 
             for said, key in config_roles.faults(eligibility):
                 wrong(said, key)
+            if (fault := config_targets.ssh_roles(targets, eligibility)) is not None:
+                wrong(*fault)
     return problems + config_targets.crossed(texts[config_targets.FILE], targets, roles)
 
 

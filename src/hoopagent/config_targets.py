@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeAlias
 
-from hoopagent.config import Config, Role, TargetSection
+from hoopagent.config import Config, Eligibility, Role, TargetSection
 from hoopagent.connect import KeyUnsafe, check_key
 from hoopagent.secrets import SecretUnread, read_secret
 from hoopcore.places import ConfigError, line_of, lines_of
@@ -28,7 +28,7 @@ def crossed(
     """Problems between keys that are each right."""
     found = []
     for name, target in targets.items():
-        for check in (_addresses, _credential, _pooler):
+        for check in (_addresses, _credential, _pooler, _protocol):
             found += [_error(text, name, *problem) for problem in check(target)]
         wanted = _roles_for(name, roles)
         if wanted and target.pooler != "none":
@@ -44,6 +44,53 @@ def is_address(text: str) -> bool:
     """Whether it is ``host:port``."""
     host, _, port = text.rpartition(":")
     return bool(host) and port.isdecimal() and int(port) < 1 << 16
+
+
+_OF_SSH = ("host", "shell", "channels")
+_OF_POSTGRES = (
+    *("databases", "tls", "pooler", "target_session_attrs", "max_protocol_version"),
+    *("functions", "record_results"),
+)
+
+
+def _protocol(target: TargetSection) -> Iterator[Problem]:
+    """Keys of another protocol, and what each one cannot be without."""
+    given, credential = target.model_fields_set, target.credential
+    foreign = _OF_POSTGRES if target.protocol == "ssh" else _OF_SSH
+    for key in foreign:
+        if key in given:
+            yield f'"{key}" means nothing where protocol = "{target.protocol}"', (key,)
+    if target.protocol == "postgres":
+        if not target.databases:
+            yield 'it wants a key "databases", with one at least', ("databases",)
+        for key in sorted(credential.model_fields_set & {"key_file", "certificate"}):
+            yield f'"{key}" is for protocol = "ssh"', ("credential", key)
+        return
+    if not isinstance(target.address, str) or target.address.startswith("/"):
+        yield "an SSH target has one address: host:port", ("address",)
+    for key in sorted(credential.model_fields_set & {"ephemeral", "in_roles", "require_auth"}):
+        yield f'"{key}" is for protocol = "postgres"', ("credential", key)
+    password = credential.password is not None or bool(credential.command)
+    if (credential.key_file is not None) + credential.certificate + password != 1:
+        words = "a credential for SSH is one of key_file, certificate, and a password or command"
+        yield words, ("credential",)
+    host = target.host
+    if not (host.keys or host.ca or host.known_hosts):
+        yield "no host key is pinned: say keys, ca or known_hosts in [targets.NAME.host]", ("host",)
+    for key, lines in (("keys", host.keys), ("ca", host.ca)):
+        for line in lines:
+            if not _is_public_key(line):
+                yield f'"{key}" has a line that is no public key', ("host", key)
+
+
+def _is_public_key(line: str) -> bool:
+    import asyncssh  # takes a while, and few checks need it
+
+    try:
+        asyncssh.import_public_key(line)
+    except (asyncssh.KeyImportError, ValueError):
+        return False
+    return True
 
 
 def _addresses(target: TargetSection) -> Iterator[Problem]:
@@ -84,6 +131,22 @@ def _pooler(target: TargetSection) -> Iterator[Problem]:
         yield words, ("credential", "ephemeral")
     if target.pooler != "none" and target.target_session_attrs != "any":
         yield "behind a pooler nobody can tell which host it is", ("target_session_attrs",)
+
+
+def ssh_roles(targets: dict[str, TargetSection], offer: Eligibility) -> tuple[str, str] | None:
+    """What an offer says of roles or accounts that its targets have not; the words and the key."""
+    protocols = {
+        section.protocol
+        for name, section in targets.items()
+        if any(fnmatchcase(name, pattern) for pattern in offer.targets)
+    }
+    if offer.account is not None and offer.database_role is not None:
+        return "account is of SSH targets and database_role of databases: two entries", "account"
+    if offer.account is not None and "postgres" in protocols:
+        return '"account" is of SSH targets, and some of these are databases', "account"
+    if offer.database_role is not None and "ssh" in protocols:
+        return '"database_role" is of databases, and some of these are SSH targets', "database_role"
+    return None
 
 
 def _roles_for(target: str, roles: dict[str, Role]) -> list[str]:
@@ -128,6 +191,16 @@ def _key_files(target: TargetSection) -> Iterator[Problem]:
         yield f"key_file {tls.key_file}: {problem.strerror}", ("tls", "key_file")
     if tls.cert_file is not None and not tls.cert_file.is_file():
         yield f"cert_file {tls.cert_file}: no such file", ("tls", "cert_file")
+    key, known = target.credential.key_file, target.host.known_hosts
+    try:
+        if key is not None:
+            check_key(key)
+    except KeyUnsafe as problem:
+        yield str(problem), ("credential", "key_file")
+    except OSError as problem:
+        yield f"key_file {key}: {problem.strerror}", ("credential", "key_file")
+    if known is not None and not known.is_file():
+        yield f"known_hosts {known}: no such file", ("host", "known_hosts")
 
 
 def _error(text: str, name: str, said: str, keys: tuple[str, ...]) -> ConfigError:

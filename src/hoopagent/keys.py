@@ -1,4 +1,4 @@
-"""The agent's two SSH keys: the one it shows, and the one that signs people's certificates.
+"""The agent's SSH keys: the one it shows, and those that sign certificates for people and accounts.
 
 They are made once, in a folder that only the agent's account can read (``key_files.py``).
 """
@@ -15,6 +15,10 @@ from hoopcore.model import SECOND, Time
 
 HOST_KEY = "ssh_host_ed25519"
 USER_CA = "ssh_user_ca_ed25519"
+TARGET_CA = "ssh_target_ca_ed25519"
+
+# A certificate for an account on a target is used at once.
+ACCOUNT_LIFE = 120  # seconds
 
 # A client's clock may be a little behind ours, and it looks at the certificate too.
 BACKDATED = 60 * SECOND
@@ -22,10 +26,11 @@ BACKDATED = 60 * SECOND
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Both keys.  The private parts are in no repr."""
+    """All of them.  The private parts are in no repr."""
 
     host: asyncssh.SSHKey = field(repr=False)
     user_ca: asyncssh.SSHKey = field(repr=False)
+    target_ca: asyncssh.SSHKey = field(repr=False)
 
     @classmethod
     def load_or_create(cls, folder: Path) -> Keys:
@@ -34,7 +39,7 @@ class Keys:
         KeyUnsafe where others may have read one, or where one is no key.
         """
         own_folder(folder)
-        return cls(_open(folder / HOST_KEY), _open(folder / USER_CA))
+        return cls(*(_open(folder / name) for name in (HOST_KEY, USER_CA, TARGET_CA)))
 
     @property
     def fingerprint(self) -> str:
@@ -54,7 +59,7 @@ class Keys:
 
         It names exactly one principal, and behind it the sign-in it is of: that is no user name
         anywhere, and tells the door when the certificate is over before its time.  It allows port
-        forwarding (that is how a lane is opened) and nothing else: no terminal, no agent, no X11.
+        forwarding (that is how a lane is opened) and terminals, for SSH targets: no agent, no X11.
         It ends at ``expires``, rounded down.
         """
         certificate = self.user_ca.generate_user_certificate(
@@ -66,11 +71,32 @@ class Keys:
             valid_before=expires // SECOND,
             permit_x11_forwarding=False,
             permit_agent_forwarding=False,
-            permit_pty=False,
             permit_user_rc=False,
             comment=principal,
         )
         return certificate.export_certificate().decode().strip()
+
+    def for_account(
+        self, account: str, label: str, now: Time
+    ) -> tuple[asyncssh.SSHKey, asyncssh.SSHCertificate]:
+        """A fresh key, and a certificate with which it is this account for two minutes.
+
+        The target logs ``label`` beside it.  It allows a terminal and nothing else.
+        """
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        certificate = self.target_ca.generate_user_certificate(
+            key,
+            key_id=label,
+            principals=[account],
+            valid_after=(now - BACKDATED) // SECOND,
+            valid_before=now // SECOND + ACCOUNT_LIFE,
+            permit_x11_forwarding=False,
+            permit_agent_forwarding=False,
+            permit_port_forwarding=False,
+            permit_user_rc=False,
+            comment=label,
+        )
+        return key, certificate
 
 
 def _open(path: Path) -> asyncssh.SSHKey:

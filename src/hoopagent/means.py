@@ -37,6 +37,9 @@ def target_of(name: str, section: TargetSection) -> Target:
 
 def database_of(section: TargetSection, target: str, database: str) -> str:
     """The database that is meant, the first where none is named; Refused where there is none."""
+    if section.protocol != "postgres":
+        words = f'"{target}" is no database: its protocol is {section.protocol}'
+        raise Refused(409, "no_database", words, f"ssh NAME+{target}@AGENT")
     if database and database not in section.databases:
         words = f'"{target}" has no database "{database}"'
         raise Refused(404, "no_database", words, f"it has: {', '.join(section.databases)}")

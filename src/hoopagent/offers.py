@@ -47,7 +47,7 @@ def _offer(name: str, groups: frozenset[str], offer: sections.Eligibility) -> El
         approvers=offer.approvers,
         votes=offer.votes,
         expires=seconds(offer.expires),
-        database_role=offer.database_role or "",
+        database_role=offer.database_role or offer.account or "",
         people=offer.people,
         owners=offer.owners,
         needs=tuple(Need(Voters(one.approvers, one.people), one.votes) for one in offer.needs),

@@ -46,6 +46,7 @@ class Renewal:
         self._open = open_sessions
         self._bounds = bounds
         self._ledger = ledger
+        self.beside: Callable[[], None] = lambda: None  # renews sessions of other protocols
 
     async def renew_all(self, config: Config, take: Callable[[], None]) -> None:
         """Brings another configuration into force; ``take`` makes it the one that is asked for.
@@ -68,6 +69,7 @@ class Renewal:
         self._bounds.keep(config.version, policy, masking)
         for live in list(self._open.values()):
             self.renew(live)
+        self.beside()
 
     def renew(self, live: Live) -> None:
         """Brings the configuration that is asked for now into force in this session."""

@@ -105,6 +105,7 @@ class Running:
             succession = await self._begin(listening)
             watching = [
                 self.group.create_task(sessions.watch.run()),
+                self.group.create_task(sessions.shells.watch.run()),
                 self.group.create_task(sessions.bounds.watch()),
                 self.group.create_task(sessions.ledger.run()),
                 self.group.create_task(self.reload.run()),

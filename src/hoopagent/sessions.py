@@ -31,6 +31,7 @@ from hoopagent.ephemeral import User, Users
 from hoopagent.holding import Holding
 from hoopagent.holds import Holds
 from hoopagent.judge import Judge
+from hoopagent.keys import Keys
 from hoopagent.ledger import Ledger
 from hoopagent.line import Line
 from hoopagent.live import Failing, Live, Prepared, line_of
@@ -45,6 +46,8 @@ from hoopagent.relay import Relay
 from hoopagent.renewing import Renewal
 from hoopagent.room import Room
 from hoopagent.secrets import Secrets
+from hoopagent.shells.shells import Parts, Shells
+from hoopagent.shells.target import Reaching
 from hoopagent.store import Store, StoreAway
 from hoopagent.unmasking import Unmasking
 from hoopagent.watch import Watch
@@ -73,6 +76,7 @@ class Sessions:
         keys: RecordingKeys,
         reader: Reader,
         version: str,
+        ssh_keys: Keys | None = None,  # for targets that take certificates of ours
     ) -> None:
         self._config_now = config_now
         self._store = store
@@ -90,7 +94,7 @@ class Sessions:
         catalogs = Catalogs(config_now, clock.wall, self._secrets)
         self.bounds = Bounds(config_now, catalogs, self._open, self._background, keys.hashing)
         means = Means(store, config_now, clock.late, random)
-        self.watch = Watch(means, clock, self._open, self._background)
+        self.watch: Watch[Live] = Watch(means, clock, self._open, self._background)
         self.watch.masks_changed = self.bounds.again
         self.bounds.tell = Unmasking(self._audit, clock.late).tell
         self.ledger = Ledger(store, clock.late, self._grants_in_use)
@@ -99,9 +103,38 @@ class Sessions:
         self.draining = False
         self.emptied = asyncio.Event()  # set while no session is open
         self.emptied.set()
+        parts = Parts(
+            config_now=config_now,
+            store=store,
+            clock=clock,
+            random=random,
+            folder=folder,
+            keys=keys,
+            version=version,
+            room=self._room,
+            background=self._background,
+            bounds=self.bounds,
+            means=means,
+            ledger=self.ledger,
+            holds=self.holds,
+            reaching=Reaching(ssh_keys, self._secrets),
+            draining=lambda: self.draining,
+            changed=self._changed,
+        )
+        self.shells = Shells(parts)
+        self.renewal.beside = self.shells.renew
+
+    def _changed(self) -> None:
+        """A session has opened or closed."""
+        if self._open or self.shells.open_now:
+            self.emptied.clear()
+        else:
+            self.emptied.set()
 
     def _grants_in_use(self) -> set[str]:
-        return {grant for live in self._open.values() for grant in live.access.grants}
+        accesses = [live.access for live in self._open.values()]
+        accesses += [live.access for live in self.shells.open_now.values()]
+        return {grant for access in accesses for grant in access.grants}
 
     def begin(self, group: asyncio.TaskGroup) -> None:
         """The group that work in the background belongs to."""
@@ -117,6 +150,9 @@ class Sessions:
         section = config.targets.get(caller.target)
         if section is None:
             raise LoginRefused("3D000", f'there is no target "{caller.target}"', "hoop targets")
+        if section.protocol != "postgres":
+            words = f'target "{caller.target}" is no database: its protocol is {section.protocol}'
+            raise LoginRefused("3D000", words, "hoop targets")
         target = target_of(caller.target, section)
         try:
             # As it is known now: an endpoint may be older than what the provider said last.
@@ -206,7 +242,7 @@ class Sessions:
             relay = live.relay = Relay(self._line(live), login.client, login.target)
             # From here on who ends sessions finds this one; what ended before is looked at now.
             self._open[live.record.id] = live
-            self.emptied.clear()
+            self._changed()
             if live.policy_version != self._config_now().version:  # changed while it was opened
                 self.renewal.renew(live)
             if self.draining or not self.watch.stands(prepared.changes):
@@ -343,8 +379,7 @@ class Sessions:
             head=live.recorder.head,
         )
         self._open.pop(live.record.id, None)
-        if not self._open:
-            self.emptied.set()
+        self._changed()
         try:
             await self.ledger.save()
             await self._store.update_session(ended)
@@ -364,7 +399,7 @@ class Sessions:
         """Ends a live session and waits until it is closed; False where it is not live."""
         live = self._open.get(session)
         if live is None:
-            return False
+            return await self.shells.kill(session, actor, reason)
         live.end("57P01", f"this session was ended: {reason}", EndCause.KILLED, actor, reason)
         await live.closed.wait()
         return True
@@ -377,19 +412,21 @@ class Sessions:
         ending = [live for live in resting if live.relay is None or live.relay.cause is not None]
         for live in ending:
             await live.closed.wait()
-        return [live.record.id for live in ending]
+        return [live.record.id for live in ending] + await self.shells.close_for_grant(grant)
 
     def principal_left(self, principal: str) -> None:
         """Signed in nowhere any more: nothing carries their sessions."""
         for live in self._open.values():
             if live.record.principal == principal:
                 self._background.apart(self.watch.look_again(live))
+        self.shells.principal_left(principal)
 
     async def end_all(self, cause: EndCause, text: str) -> None:
         """Ends every session, recorded."""
         every = list(self._open.values())
         for live in every:
             live.end("57P01", text, cause)
+        await self.shells.end_all(cause, text)
         for live in every:
             await live.closed.wait()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -18,7 +18,8 @@ from hoopagent.background import Background
 from hoopagent.beginning import begin_waiting
 from hoopagent.clock import Clock
 from hoopagent.ending_soon import Seen, last_of, mark_passed, words
-from hoopagent.live import FAILED, Live
+from hoopagent.judge import Judge
+from hoopagent.live import FAILED, Prepared
 from hoopagent.logs import places
 from hoopagent.means import Means
 from hoopagent.store import AuditQuery, Standing, StoreAway, Terms
@@ -31,6 +32,7 @@ from hoopcore.model import (
     GrantState,
     Principal,
     Priority,
+    Session,
     Target,
     Time,
     rfc3339,
@@ -60,11 +62,29 @@ class Opening(NamedTuple):
     changes: int | None  # of the store, as they were before it was asked
 
 
-def _nobody(_: Live) -> None:
+class Watched(Protocol):
+    """What is to be known of an open session, whatever its protocol."""
+
+    record: Session
+    prepared: Prepared
+    judge: Judge
+    access: Access
+
+    def end(
+        self, code: str, text: str, cause: EndCause, by: str = SYSTEM, why: str = ""
+    ) -> None: ...
+
+    def say_soon(self, text: str, hint: str = "") -> None: ...
+
+
+Live = TypeVar("Live", bound=Watched)
+
+
+def _nobody(_: Watched) -> None:
     """Nobody is told."""
 
 
-class Watch:
+class Watch(Generic[Live]):
     """Looks after all open sessions of this agent."""
 
     def __init__(

@@ -10,6 +10,7 @@ number stand where they would have been.  All text passes ``clean``; the only es
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 
 from hoopcli import view
@@ -26,6 +27,7 @@ from hoopcore.recording import (
     Policy,
     Rows,
     Said,
+    Terminal,
     Unmasked,
 )
 
@@ -43,6 +45,11 @@ def cast(
     began: int | None = None
     begun = False
     for event in events:
+        if isinstance(event, Terminal) and begun:
+            if event.seq >= first:
+                began = event.t if began is None else began
+                yield _terminal(event, round((event.t - began) / 1e6, _PLACES))
+            continue
         if not begun:
             header = event if isinstance(event, Header) else None
             yield _header(header, width, max_idle)
@@ -69,6 +76,19 @@ def _header(header: Header | None, width: int, max_idle: float) -> str:
         told["idle_time_limit"] = max_idle
     told["env"] = {"TERM": "xterm-256color"}
     return json.dumps(told, ensure_ascii=False)
+
+
+def _terminal(event: Terminal, at: float) -> str:
+    """As it was shown, but for what orders more of a terminal than to show something."""
+    if event.columns:
+        return _event(at, "r", f"{event.columns}x{event.lines}")
+    return _event(at, "o", _ORDERS.sub("", event.out))
+
+
+# Strings for the terminal itself (its title, the clipboard), questions to it, and resetting it.
+_ORDERS = re.compile(
+    r"\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\\\)?|\x1b\[[0-?]*[ -/]*[cnt]|\x1b[cZ]|[\x05\x80-\x9f]"
+)
 
 
 def _event(at: float, code: str, data: str) -> str:

@@ -8,6 +8,7 @@ Order of the file: the timeline and its pace, the script, JSON.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from hoopcore.recording import (
     Policy,
     Rows,
     Said,
+    Terminal,
     Unmasked,
 )
 from hoopcore.recording.words import (
@@ -57,6 +59,17 @@ class Shown(NamedTuple):
 
     at: float
     lines: list[str]
+
+
+# Of ECMA-48: control sequences, strings with their ends, and the rest.
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\\\)?|\x1b[ -/]*[0-~]?|\r(?!\n)"
+)
+
+
+def plain(out: str) -> str:
+    """What a terminal showed as text, as far as it is text."""
+    return _ESCAPES.sub("", out)
 
 
 class Paint:
@@ -116,6 +129,8 @@ class Timeline:
             case Copied() if event.seq >= self._first:
                 text = f"COPY moved {size(event.bytes)} to the {event.to}"
                 return self._row(event, f"→ {event.seq}", text, self._paint.quiet)
+            case Terminal() if event.seq >= self._first:
+                return self._terminal(event)
             case Notice():
                 return self._row(event, "hoop", event.text, self._paint.quiet)
             case Policy():
@@ -164,6 +179,16 @@ class Timeline:
         room = self._width - _INDENT
         cut = [view.wrap(view.clean(line), room)[:_LINES_OF_ROW] for line in rows_of(event)]
         return [self._below(line) for lines in cut for line in lines]
+
+    def _terminal(self, event: Terminal) -> list[str]:
+        """What it showed, without what only a terminal understands."""
+        if event.columns:
+            size = f"a terminal of {event.columns} columns and {event.lines} lines"
+            return self._row(event, f"→ {event.seq}", size, self._paint.quiet)
+        room = self._width - _INDENT
+        shown = [view.clean(line) for line in plain(event.out).splitlines()]
+        lines = [part for line in shown if line.strip() for part in view.wrap(line, room)]
+        return [self._below(line) for line in lines]
 
     def _end(self, end: End) -> list[str]:
         by = f" by {end.by}" if end.by not in ("", "system") else ""

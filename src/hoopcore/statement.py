@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from hoopcore.command import Shell
+
 
 class Effect(StrEnum):
     READ = "read"
@@ -30,6 +32,7 @@ class Effect(StrEnum):
     TRANSACTION = "transaction"
     PREPARE = "prepare"  # PREPARE, EXECUTE, DEALLOCATE, DECLARE, FETCH, MOVE, CLOSE, DISCARD
     MAINTENANCE = "maintenance"
+    RUN = "run"  # runs a command on a host
     UNKNOWN = "unknown"
 
 
@@ -142,6 +145,7 @@ class Statement:
     # in which order: of conditions, joins, groups, sorts, and of what an aggregate chooses by.
     filters: frozenset[str] = frozenset()
     filters_masked: bool | None = None  # whether a masked column is among them; None: not known
+    shell: Shell | None = None  # of a shell command: what it runs and names
 
     @property
     def in_full(self) -> Statement:

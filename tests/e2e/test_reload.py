@@ -171,7 +171,8 @@ WRONG = (
     ("rules.toml", "", 1, "empty now"),
     ("masks.toml", " \n", 1, "empty now"),
     ("masks.toml", '[[mask]]\ncolum = "a.b.c"\nstyle = "full"', 2, "colum"),
-    ("targets.toml", '[targets.x]\naddress = "h"\n', 1, "databases"),
+    ("targets.toml", '[targets.x]\naddress = "h"\n', 1, "credential"),
+    ("targets.toml", '[targets.x]\naddress = "h:1"\ncredential = { user = "a" }', 1, "databases"),
 )
 
 

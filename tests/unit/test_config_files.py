@@ -194,3 +194,38 @@ def test_a_policy_of_approvals_that_makes_no_sense_is_named(
     edit(folder, "roles.toml", "votes = 1  ", f"votes = 1\n{lines}\n#")
     (problem,) = [one for one in problems(folder) if one.startswith("roles.toml")]
     assert said in problem
+
+
+SSH = """
+[targets.web]
+protocol = "ssh"
+address = "web:22"
+"""
+GOOD_SSH = {
+    "credential": '{ user = "deploy", certificate = true }',
+    "host": '{ known_hosts = "known" }',
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, ""),
+        ({"host": "{}"}, "no host key is pinned"),
+        ({"host": '{ keys = ["ssh-ed25519 nonsense"] }'}, "no public key"),
+        ({"credential": '{ user = "deploy" }'}, "is one of key_file, certificate"),
+        ({"credential": '{ user = "d", certificate = true, password = "env:X" }'}, "is one of"),
+        ({"credential": '{ user = "d", key_file = "nowhere" }'}, "key_file"),
+        ({"databases": '["x"]'}, '"databases" means nothing where protocol = "ssh"'),
+        ({"channels": '["sftp"]'}, "channels"),
+    ],
+)
+def test_an_ssh_target_pins_its_host_and_has_one_proof(
+    folder: Path, changed: dict[str, str], said: str
+) -> None:
+    (folder / "known").touch()
+    lines = [f"{key} = {value}" for key, value in (GOOD_SSH | changed).items()]
+    targets = folder / "targets.toml"
+    targets.write_text(targets.read_text() + SSH + "\n".join(lines) + "\n")
+    found = problems(folder)
+    assert (not found) if not said else any(said in one for one in found), found

@@ -115,6 +115,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "[targets.NAME]": configuration.TargetSection,
     "credential": configuration.Credential,
     "tls": configuration.Tls,
+    "host": configuration.HostKeys,
     "[roles.NAME]": configuration.Role,
     "[[roles.NAME.may_request]]": configuration.Eligibility,
     "[[roles.NAME.may_request.needs]]": configuration.Need,

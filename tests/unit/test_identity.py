@@ -191,14 +191,14 @@ async def test_only_the_hash_of_a_token_is_stored(office: Office, tmp_path: Path
     assert signed.token not in repr(signed)
 
 
-async def test_the_certificate_names_one_principal_and_allows_forwarding_only(
+async def test_the_certificate_names_one_principal_and_allows_lanes_and_terminals_only(
     office: Office,
 ) -> None:
     signed = await office.sign_in()
     certificate = asyncssh.import_certificate(signed.certificate)
     assert isinstance(certificate, asyncssh.public_key.SSHOpenSSHCertificate)
     assert list(certificate.principals) == [signed.principal.id, signed.sign_in]
-    assert certificate.options == {"permit-port-forwarding": True}
+    assert certificate.options == {"permit-port-forwarding": True, "permit-pty": True}
     assert certificate.key.public_data == KEY.public_data
     assert certificate._valid_before * SECOND == signed.expires
 

@@ -89,6 +89,10 @@ def _section(agent: Agent, wish: Wish) -> TargetSection:
     section = agent.config.targets.get(wish.target)
     if section is None:
         raise Refused(404, "no_target", f'there is no target "{wish.target}"', "hoop targets")
+    if section.protocol == "ssh":
+        words = f'"{wish.target}" is reached with ssh, not by an address of its own'
+        hint = f"hoop config ssh   and then:  ssh -l NAME+{wish.target} hoop-AGENT"
+        raise Refused(409, "no_database", words, hint)
     if wish.database and wish.database not in section.databases:
         words = f'"{wish.target}" has no database "{wish.database}"'
         raise Refused(404, "no_database", words, f"it has: {', '.join(section.databases)}")

@@ -218,6 +218,8 @@ def _rule(rule: Rule) -> View:
         "missing_limit": rule.missing_limit,
         "filters_masked": rule.filters_masked,
         "ddl": [pattern.text for pattern in rule.ddl],
+        "commands": [pattern.text for pattern in rule.commands],
+        "paths": [pattern.text for pattern in rule.paths],
         "statements_above": rule.statements_above,
         "times": [window.text for window in rule.about.times],
     }

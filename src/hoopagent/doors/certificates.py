@@ -1,5 +1,8 @@
 """Which certificate opens the SSH door, and for whom.
 
+A user name is a principal's id, or ``NAME+TARGET`` for an SSH target: the certificate tells who it
+is then, and the door looks whether the name is theirs.
+
 It is asked at every offer and at every signature; what it says of an offer opens nothing.
 """
 
@@ -41,8 +44,15 @@ class OurCertificates(asyncssh.SSHAuthorizedKeys):
         # A certificate that names nobody would be good for every user name.
         named, *more = cert_principals or ("",)
         sign_in = more[0] if len(more) == 1 and is_sign_in(more[0]) else ""
-        ours = named == self._username and is_id(named) and (not more or sign_in)
-        return {"sign-in": sign_in} if ours and key.public_data == self._ca else None
+        if not is_id(named) or (more and not sign_in) or key.public_data != self._ca:
+            return None
+        who, plus, _ = self._username.partition("+")
+        if not plus:
+            return {"sign-in": sign_in} if named == self._username else None
+        if is_id(who) and who != named:
+            return None
+        # ``principals`` says that we have looked at the name ourselves: it holds a target's too.
+        return {"sign-in": sign_in, "principals": [named], "named": named}
 
     def validate_x509(self, *_: Any) -> Any:
         raise asyncssh.PermissionDenied("X.509 is not used here")

@@ -195,5 +195,8 @@ class SubsystemLane(Lane, asyncssh.SSHServerSession[bytes]):
         super().__init__(protocol, peer, closed)
         self._subsystem = subsystem
 
+    def pty_requested(self, term_type: str, term_size: Any, term_modes: Any) -> bool:
+        return False
+
     def subsystem_requested(self, subsystem: str) -> bool:
         return subsystem == self._subsystem

@@ -90,6 +90,9 @@ class SignIn(SSHServerStreamSession[bytes]):
         self._closed()
         super().connection_lost(exc)
 
+    def pty_requested(self, term_type: str, term_size: Any, term_modes: Any) -> bool:
+        return False
+
     def shell_requested(self) -> bool:
         return False
 

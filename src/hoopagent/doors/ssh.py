@@ -7,7 +7,8 @@ that authentication is complete.
 
 A certificate opens the connection; each channel asks again whether its principal is still signed
 in.  There are two kinds of channel, ``direct-tcpip`` to a target's name and the subsystem
-``hoop-api``; shells, commands, files, agents, X11 and listening are refused.
+``hoop-api``; shells, commands, files, agents, X11 and listening are refused.  A connection whose
+user name is ``NAME+TARGET`` is for an SSH target, and has session channels only (``shells``).
 
 **The seam.** ``open_lane(principal, target, peer)`` and ``open_api(principal, peer)`` give an
 asyncio Protocol, or raise Refused.  It then runs on a ``LaneTransport`` as it would on a socket.
@@ -29,6 +30,7 @@ from hoopagent.doors.attempts import Attempts
 from hoopagent.doors.certificates import OurCertificates
 from hoopagent.doors.channel import SubsystemLane, TcpLane
 from hoopagent.doors.crowd import EACH, MOST, Crowd
+from hoopagent.doors.login import Caller
 from hoopagent.doors.peers import on_tcp
 from hoopagent.doors.sign_in import SignIn, Welcome
 from hoopagent.doors.ssh_algorithms import GCM, known_kex, show_chacha_where_needed
@@ -36,6 +38,8 @@ from hoopagent.doors.ssh_packets import leave_out_ignores
 from hoopagent.errors import Refused
 from hoopagent.identity import Identity
 from hoopagent.keys import Keys
+from hoopagent.shells.client import Opening, PersonChannel
+from hoopagent.shells.shells import Shells, Visit
 from hoopagent.store import StoreAway
 from hoopcore.model import Principal
 
@@ -70,6 +74,7 @@ class SshDoor:
         unproved: int = MOST,
         unproved_each: int = EACH,
         attempts: Attempts | None = None,
+        shells: Shells | None = None,
     ) -> None:
         """``unproved``, and ``unproved_each`` of one address, may be in their handshake or signing
         in.  Without ``attempts`` nobody who fails has to wait.
@@ -80,6 +85,7 @@ class SshDoor:
         self.open_lane = open_lane
         self.open_api = open_api
         self.attempts = attempts
+        self.shells = shells
         self.crowd = Crowd[_Connection](unproved, unproved_each, _Connection.drop)
         self.connections: set[_Connection] = set()
         self._acceptors: list[asyncssh.SSHAcceptor] = []
@@ -133,7 +139,7 @@ class SshDoor:
             public_key_auth=True,
             agent_forwarding=False,
             x11_forwarding=False,
-            allow_pty=False,
+            allow_pty=True,  # on SSH targets: the other channels refuse it
             line_editor=False,
             encoding=None,
             server_version="hoop",
@@ -193,6 +199,7 @@ class _Connection(asyncssh.SSHServer):
         self._lanes = 0
         self._loop = asyncio.get_running_loop()
         self._ending: asyncio.TimerHandle | None = None
+        self._visit: Visit | None = None  # of a connection that names an SSH target
         self.principal = ""  # set once it is proven, never for hoop-login
         self.sign_in = ""  # the one its certificate is of
         self.ready = False
@@ -222,6 +229,8 @@ class _Connection(asyncssh.SSHServer):
     def connection_lost(self, exc: Exception | None) -> None:
         self._door.connections.discard(self)
         self._door.crowd.leave(self)
+        if self._visit is not None:
+            self._visit.left()
         if self._ending is not None:
             self._ending.cancel()
         if self.ready:
@@ -282,7 +291,8 @@ class _Connection(asyncssh.SSHServer):
             self._ending = self._loop.call_later(LOGIN_LIFE, self.end, "signing in took too long")
         else:
             self._door.crowd.leave(self)
-            self.principal = user
+            self.principal = str(self._conn.get_key_option("named", "")) or user
+            self._name_target(user)
             self.sign_in = str(self._conn.get_key_option("sign-in", ""))
         self.ready = True
         log.info("ssh.opened", principal=self.principal or LOGIN, peer=self._peer[0])
@@ -290,6 +300,11 @@ class _Connection(asyncssh.SSHServer):
             log.warning("door.full", door="ssh", dropped=dropped)
         if self._door.connections_of(self.principal) > MAX_CONNECTIONS:
             self.end("you have too many connections open")
+
+    def _name_target(self, user: str) -> None:
+        _, plus, target = user.partition("+")
+        if plus and self._door.shells is not None:
+            self._visit = self._door.shells.visit(target, self._peer[0])
 
     def _failed(self) -> None:
         if self._door.attempts is not None:
@@ -305,6 +320,8 @@ class _Connection(asyncssh.SSHServer):
     # --- what it may open
 
     def session_requested(self) -> Any:
+        if "+" in self._user:
+            return self._shell_channel()
         if self.principal:
             return self._api_channel()
         if self.ready and self._shown is not None and self._take_place():
@@ -321,12 +338,32 @@ class _Connection(asyncssh.SSHServer):
         orig_port: int,
     ) -> Any:
         """The host is a target's name.  Ports, and the client's word on itself, mean nothing."""
-        return self._target_channel(dest_host) if self.principal else False
+        if not self.principal:
+            return False
+        if "+" in self._user:
+            if self._visit is not None:
+                self._visit.note(f"a forward to {dest_host[:200]} port {dest_port} was refused")
+            raise _prohibited("nothing is forwarded to or from SSH targets")
+        return self._target_channel(dest_host)
 
     async def _api_channel(self) -> asyncssh.SSHServerSession[bytes]:
         who = await self._signed_in()
         protocol = await self._opened(self._door.open_api(who, self._peer[0]))
         return SubsystemLane(protocol, self._peer, self._give_place, "hoop-api")
+
+    async def _shell_channel(self) -> asyncssh.SSHServerSession[bytes]:
+        who, visit = await self._signed_in(), self._visit
+        said = self._user.partition("+")[0]
+        if visit is None or said not in (who.id, who.name, who.name.partition("@")[0], who.subject):
+            raise _prohibited(f'you are not "{said[:60]}" here: ssh -l {who.id}+TARGET')
+        if not self._take_place():
+            raise _prohibited("too many channels")
+
+        def caller(target: str, peer: str) -> Caller:
+            return Caller(who, target, "ssh", peer)
+
+        background = visit.shells.parts.background
+        return PersonChannel(Opening(lambda: visit.live(caller), background, self._give_place))
 
     async def _target_channel(self, target: str) -> asyncssh.SSHTCPSession[bytes]:
         who = await self._signed_in()

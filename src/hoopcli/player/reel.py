@@ -26,7 +26,9 @@ from hoopcore.recording import Copied, Finished, Header, Known, Said, event_of_l
 from hoopcore.recording.frames import Unpacker
 
 # What belongs to another row, or is no news.
-_SILENT = tuple(b'{"type":"%b"' % kind for kind in (b"header", b"head", b"finished", b"copied"))
+_SILENT = tuple(
+    b'{"type":"%b"' % kind for kind in (b"header", b"head", b"finished", b"copied", b"terminal")
+)
 _STATEMENT = b'{"type":"statement"'
 # What a frame may hold of rows that one jumps to; more than there is does no harm.
 HINTS = {

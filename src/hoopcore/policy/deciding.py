@@ -184,8 +184,8 @@ def _names(statement: Statement) -> set[str]:
 class BoundPolicy:
     """A policy for one session: ``decide`` is what is called for each message."""
 
-    __slots__ = ("_allowing", "_holding", "_kept", "_masks", "_refusing", "budgets", "facts",
-                 "policy", "since", "until")  # fmt: skip
+    __slots__ = ("_allowing", "_holding", "_kept", "_masks", "_of_shells", "_refusing", "budgets",
+                 "facts", "policy", "since", "until")  # fmt: skip
 
     def __init__(
         self, policy: Policy, facts: Facts, now: Time | None, masks: Filtering | None = None
@@ -196,6 +196,7 @@ class BoundPolicy:
         self.until = None if now is None else _steady_until(policy, now)
         known = facts.known(now)
         applying = [rule for rule in policy.rules if rule.applies(known)]
+        self._of_shells = any(rule.is_of_shells for rule in applying)
         self._masks = masks if any(rule.filters_masked for rule in applying) else None
         self._refusing = _Index(rule for rule in applying if rule.verdict == "refuse")
         self._holding = _Index(rule for rule in applying if rule.verdict == "hold")
@@ -284,10 +285,10 @@ class BoundPolicy:
         full = statement.in_full
         refusing = self._refusing.find(full, count)
         if refusing is not None:
-            return _refused_by(refusing, self.facts, place)
+            return _refused_by(refusing, self.facts, place, why)
         allowing = ""
         for effect, (name, reason) in NEEDS_ALLOWANCE.items():
-            if effect in statement.effects:
+            if effect in statement.effects and (statement.shell is None or self._of_shells):
                 allowing = self._allowance(statement, effect, count)
                 if not allowing:
                     words = f"{reason}: {why}" if why and effect is Effect.UNKNOWN else reason
@@ -343,8 +344,11 @@ def _steady_until(policy: Policy, now: Time) -> Time | None:
 _KEEPERS: Final = "Whoever keeps the agent's rules.toml can allow it."
 
 
-def _refused_by(rule: Rule, facts: Facts, place: int) -> Verdict:
+def _refused_by(rule: Rule, facts: Facts, place: int, why: str) -> Verdict:
     hint = f"The rule holds whatever your grant on {facts.target.name} says.  {_KEEPERS}"
+    if why and rule.is_of_shells:
+        words = f"the command cannot be read ({why}), so it may be what this rule refuses"
+        return Verdict(False, rule.name, words, hint, statement=place)
     return Verdict(False, rule.name, rule.reason, hint, statement=place)
 
 

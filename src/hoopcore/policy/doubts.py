@@ -141,6 +141,9 @@ def _is_wider(wide: Rule, narrow: Rule) -> bool:
         and _within(wide.columns, narrow.columns)
         and _within(wide.functions, narrow.functions)
         and _within(wide.ddl, narrow.ddl)
+        and wide.is_of_shells == narrow.is_of_shells
+        and _within(wide.commands, narrow.commands)
+        and _within(wide.paths, narrow.paths)
         and (narrow.missing_where or not wide.missing_where)
         and (narrow.missing_limit or not wide.missing_limit)
         and (narrow.filters_masked or not wide.filters_masked)

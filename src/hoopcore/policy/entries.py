@@ -16,7 +16,14 @@ from typing import Any, TypeVar
 from hoopcore.model import Kind, Priority
 from hoopcore.places import ConfigError, Path, did_you_mean, line_of
 from hoopcore.policy.about import About, network_of
-from hoopcore.policy.patterns import ColumnPattern, DdlPattern, RelationPattern, pattern
+from hoopcore.policy.patterns import (
+    ColumnPattern,
+    CommandPattern,
+    DdlPattern,
+    PathPattern,
+    RelationPattern,
+    pattern,
+)
 from hoopcore.policy.windows import Window
 from hoopcore.sql.imposed import LONGEST_MS
 from hoopcore.statement import Effect
@@ -224,6 +231,8 @@ def effects(value: Any) -> frozenset[Effect]:
 relations = each(RelationPattern.parse)
 columns = each(ColumnPattern.parse)
 functions = each(lambda word: RelationPattern.parse(word, "schema.function"))
+commands = each(CommandPattern.parse)
+paths = each(PathPattern.parse)
 _patterns = each(pattern)
 
 

@@ -1,6 +1,7 @@
 """Examples of a rule: statements that it must, and must not, speak of.
 
-An example is a text, or a table with ``sql`` and whatever facts it is about: the time, the address,
+An example is a text, or a table with ``sql`` (``command`` where the rule is about
+commands) and whatever facts it is about: the time, the address,
 who it is.  Facts that it does not state are not asked about, so an example that is only a text is
 about the statement alone.
 """
@@ -14,10 +15,11 @@ from hoopcore.model import Kind, Priority
 from hoopcore.policy.about import LOCAL, Known, address_of
 from hoopcore.policy.entries import Entry, chosen, moment, text, texts
 from hoopcore.policy.rules import Rule
+from hoopcore.shell import read as read_shell
 from hoopcore.sql.postgres import IN_PROCESS, read
 from hoopcore.statement import Statement
 
-KEYS = ("sql", "at", "from", "target", "labels", "groups", "roles", "kind", "priority")
+KEYS = ("sql", "command", "at", "from", "target", "labels", "groups", "roles", "kind", "priority")
 """What an example may state."""
 
 
@@ -45,7 +47,7 @@ def check_examples(rule: Rule, entry: Entry) -> None:
     for key, wanted in (("example", True), ("counter_example", False)):
         for one in entry.take(key, _listed, list[Any]()):
             try:
-                matches = _example(one).is_of(rule)
+                matches = _example(one, shell=rule.is_of_shells).is_of(rule)
             except ValueError as problem:
                 entry.wrong(key, str(problem).replace("{key}", f'"{key}"'))
                 continue
@@ -58,19 +60,22 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _example(value: Any) -> Example:
+def _example(value: Any, *, shell: bool) -> Example:
     if isinstance(value, str):
-        return Example(_statements(value), Known())
+        return Example(_statements(value, shell=shell), Known())
     if not isinstance(value, dict):
         raise ValueError('{key} is a statement, or a table such as { sql = "…", at = … }')
     for key in value:
         if key not in KEYS:
             raise ValueError(f'unknown key "{key}" in an example; it may have: {", ".join(KEYS)}')
-    return Example(_statements(value.get("sql", "")), _known(value))
+    said = value.get("command" if shell else "sql", "")
+    return Example(_statements(said, shell=shell), _known(value))
 
 
-def _statements(sql: Any) -> tuple[Statement, ...]:
-    raw = text(sql).encode()
+def _statements(said: Any, *, shell: bool) -> tuple[Statement, ...]:
+    raw = text(said).encode()
+    if shell:
+        return read_shell(raw).statements
     if len(raw) > IN_PROCESS:
         raise ValueError(f"an example is at most {IN_PROCESS} bytes")
     found = read(raw).statements

@@ -32,6 +32,7 @@ RESERVED = frozenset(
 RULE_KEYS = (
     *("name", "reason", "verdict", *WHO, "unless", "effects", "relations", "columns", "functions"),
     *("missing_where", "missing_limit", "filters_masked", "ddl", "statements_above"),
+    *("commands", "paths"),
     *("approvers", "votes", "wait", "example", "counter_example"),
 )
 BUDGET_KEYS = ("name", "reason", *WHO, "unless", *MEASURES, "on_reaching")
@@ -119,6 +120,11 @@ def _rule(entry: Entry) -> Rule:
     )
     if verdict == "allow" and "effects" not in entry.table:
         entry.wrong("", 'an allowance names its "effects"')
+    for key in ("commands", "paths") if verdict == "allow" else ():
+        if key in entry.table:
+            entry.wrong(
+                key, f'"{key}" is for a rule that refuses or holds; a scope allows commands'
+            )
     for key in ("approvers", "votes", "wait") if verdict != "hold" else ():
         if key in entry.table:
             entry.wrong(key, f'"{key}" is for a rule whose verdict is "hold"')
@@ -137,6 +143,8 @@ def _rule(entry: Entry) -> Rule:
         filters_masked=entry.take("filters_masked", entries.flag, False),
         ddl=entry.take("ddl", entries.ddl, ()),
         statements_above=entry.take("statements_above", entries.count, 0),
+        commands=entry.take("commands", entries.commands, ()),
+        paths=entry.take("paths", entries.paths, ()),
         approvers=entry.take("approvers", entries.groups, frozenset()),
         votes=entry.take("votes", entries.count, 1),
         wait=entry.take("wait", entries.wait, HOLD_WAIT),

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hoopcore.command import Command, Text
 from hoopcore.places import did_you_mean
 from hoopcore.statement import Relation
 
@@ -114,3 +115,79 @@ class ColumnPattern:
         if column == "*" or self.name.fullmatch(column) is None:
             return False
         return self.relation is None or all(map(self.relation.surely_matches, relations))
+
+
+@dataclass(frozen=True, slots=True)
+class CommandPattern:
+    """``rm``, ``/usr/local/bin/*``, or ``git push``: a program, and words among its own.
+
+    A program without a slash is meant wherever it is.  The words stand in this order, and others
+    may stand between them.
+    """
+
+    text: str
+    program: str
+    words: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> CommandPattern:
+        program, *words = text.split() or [""]
+        if not program:
+            raise ValueError('"{key}" names a program, such as "rm" or "git push"')
+        return cls(text, program, tuple(words))
+
+    def may_match(self, command: Command) -> bool:
+        name = command.program if "/" in self.program else command.family
+        if pattern(self.program).fullmatch(name) is None:
+            return False
+        left = list(self.words)
+        for word in command.words:
+            if not left or (word.many and not word.said):
+                return True
+            if may_say(left[0], word):
+                del left[0]
+        return not left
+
+
+@dataclass(frozen=True, slots=True)
+class PathPattern:
+    """``/etc/*``: ``*`` is any run of characters, slashes too.  ``~`` is the home folder."""
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> PathPattern:
+        if not text.startswith(("/", "~")) and not text.startswith("*"):
+            raise ValueError(f'"{text}" is no path: it begins with /, ~ or *')
+        return cls(text)
+
+    def may_match(self, file: Text) -> bool:
+        """Whether it may be such a path.  Where the home folder is, nobody knows for certain."""
+        if file.said.startswith("~"):
+            under = f"/home/*{file.said[1:]}", f"/root{file.said[1:]}"
+            return may_say(self.text, file) or any(
+                may_say(self.text, Text(one, file.whole)) or _overlap(self.text, one)
+                for one in under
+            )
+        return may_say(self.text, file)
+
+
+def may_say(text: str, word: Text) -> bool:
+    """Whether a word may be what a pattern says, as far as the word is known."""
+    if word.whole:
+        return pattern(text).fullmatch(word.said) is not None
+    plain = re.split(r"[*?]", text, maxsplit=1)[0]
+    if plain == text:
+        return text.startswith(word.said)
+    return plain.startswith(word.said) or word.said.startswith(plain)
+
+
+def _overlap(text: str, wild: str) -> bool:
+    """Whether a path in somebody's home may be what a pattern of homes says."""
+    if not text.startswith("/home/"):
+        return False
+    name, slash, rest = text.removeprefix("/home/").partition("/")
+    tail = wild.removeprefix("/home/*")
+    if not slash:
+        return "*" in name or "?" in name or not tail
+    return "*" in name or pattern("/" + rest).fullmatch(tail) is not None

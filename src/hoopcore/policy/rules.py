@@ -17,7 +17,13 @@ from dataclasses import dataclass
 
 from hoopcore.model import Principal, Target
 from hoopcore.policy.about import EVERYBODY, About, Known
-from hoopcore.policy.patterns import ColumnPattern, DdlPattern, RelationPattern
+from hoopcore.policy.patterns import (
+    ColumnPattern,
+    CommandPattern,
+    DdlPattern,
+    PathPattern,
+    RelationPattern,
+)
 from hoopcore.sql.system import describes_schema
 from hoopcore.statement import Effect, Relation, Statement
 
@@ -59,6 +65,8 @@ class Rule:
     filters_masked: bool = False  # which rows there are hangs on a masked column
     ddl: tuple[DdlPattern, ...] = ()  # of which kinds a definition is, in capitals
     statements_above: int = 0
+    commands: tuple[CommandPattern, ...] = ()  # of shells; such a rule is about nothing else
+    paths: tuple[PathPattern, ...] = ()
     approvers: frozenset[str] = frozenset()  # groups; of a hold.  Empty: those of the grant
     votes: int = 1  # of so many people
     wait: int = HOLD_WAIT  # seconds until nobody's answer is a no
@@ -97,6 +105,8 @@ class Rule:
 
         ``statements``: how many there are in its message.
         """
+        if statement.shell is not None or self.is_of_shells:
+            return self._may_run(statement)
         effects = statement.unbounded if self.missing_where else statement.effects
         if self.effects:
             effects = effects & self.effects
@@ -119,6 +129,31 @@ class Rule:
         if statement.opaque and self.effects and not self.missing_where:
             return True  # it does this to relations that the text does not name
         return any(self._may_reach(statement, effect) for effect in effects)
+
+    @property
+    def is_of_shells(self) -> bool:
+        """Whether it speaks of what commands of a shell run and name."""
+        return bool(self.commands or self.paths)
+
+    @property
+    def _is_of_sql(self) -> bool:
+        asked = self.relations or self.columns or self.functions or self.ddl
+        missing = self.missing_where or self.missing_limit or self.filters_masked
+        return bool(asked or missing or self.statements_above)
+
+    def _may_run(self, statement: Statement) -> bool:
+        """The same of a command of a shell; what cannot be read may be any."""
+        shell = statement.shell
+        if shell is None or self._is_of_sql:
+            return False
+        if self.effects and not self.effects & statement.effects:
+            return False
+        if Effect.UNKNOWN in statement.effects:
+            return True
+        return (
+            not self.commands
+            or any(p.may_match(one) for one in shell.commands for p in self.commands)
+        ) and (not self.paths or any(p.may_match(one) for one in shell.files for p in self.paths))
 
     def _may_reach(self, statement: Statement, effect: Effect) -> bool:
         """An effect that is on no relation of its own is on all of the statement's."""
@@ -162,6 +197,8 @@ class Rule:
     def surely_allows(self, statement: Statement, effect: Effect, statements: int = 1) -> bool:
         """Whether an allowance names this effect, and covers all that the statement touches."""
         if effect not in self.effects or statements <= self.statements_above:
+            return False
+        if self.is_of_shells or (statement.shell is not None and self._is_of_sql):
             return False
         if self.missing_where and not statement.unbounded:
             return False

@@ -27,7 +27,7 @@ _ALSO = {
 _FREE = frozenset(
     {
         *(Effect.READ, Effect.INSERT, Effect.SET, Effect.TRANSACTION, Effect.LISTEN),
-        *(Effect.PREPARE, Effect.COPY_OUT, Effect.COPY_IN, Effect.LOCK),
+        *(Effect.PREPARE, Effect.COPY_OUT, Effect.COPY_IN, Effect.LOCK, Effect.RUN),
     }
 )
 

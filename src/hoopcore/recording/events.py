@@ -88,7 +88,7 @@ class Said(Event, tag="statement"):
     """
 
     seq: int
-    kind: str = "text"  # "text", "run" or "call"
+    kind: str = "text"  # "text", "run" or "call"; of SSH "exec", "shell" or "subsystem"
     text: str = ""
     prepared: bool = False  # only prepared now, run later
     origin: int = 0
@@ -150,6 +150,15 @@ class Copied(Event, tag="copied"):
     seq: int
     to: str  # "target" or "client"
     bytes: int
+
+
+class Terminal(Event, tag="terminal"):
+    """What a terminal showed, or the size that it has from here on.  What was typed is not kept."""
+
+    seq: int  # of the statement that runs in it
+    out: str = ""  # with the escapes of terminals; redacted unless the target keeps exact text
+    columns: int = 0
+    lines: int = 0
 
 
 class Notice(Event, tag="notice"):
@@ -233,6 +242,7 @@ Known: TypeAlias = (
     | Finished
     | Rows
     | Copied
+    | Terminal
     | Notice
     | Policy
     | Unmasked

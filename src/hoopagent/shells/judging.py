@@ -1,0 +1,215 @@
+"""What a person asks for on a channel, as a statement: read, judged, and recorded.
+
+A command is read as a shell's text.  A shell takes any command, so it is judged as one that cannot
+be read: where rules speak of commands there is none.  Nor is there a terminal for a command, in
+which keys may do as much.
+
+What is held waits where it stands: on its channel, until somebody has approved it.
+
+Order of the file: judging, holding, recording, reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from hoopagent.evidence import said
+from hoopagent.hold import Case, Ending, Hold, Terms
+from hoopagent.shells.live import ShellLive
+from hoopcore.command import Shell
+from hoopcore.model import Held
+from hoopcore.policy import Verdict
+from hoopcore.policy.rules import HOLD_WAIT
+from hoopcore.recording import Said
+from hoopcore.shell import LARGEST, read
+from hoopcore.statement import Effect, Reading, Statement
+from hoopcore.stream import Ask, AskKind
+
+# A longer text is read beside the loop.
+_SHORT = 2048
+
+LONGEST_HELD = 16 << 10
+"""Bytes of a command that can be held: a person is to read all of it."""
+
+_SHELL = Statement(frozenset({Effect.RUN, Effect.UNKNOWN}), tag="shell", shell=Shell())
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a channel is to be."""
+
+    kind: Literal["exec", "shell", "subsystem"]
+    text: str = ""
+    terminal: bool = False
+
+
+class Waiting(Protocol):
+    """The channel on which a statement may have to wait."""
+
+    hold: Hold | None
+
+    @property
+    def gone(self) -> bool: ...
+
+    def say(self, text: str, hint: str = "") -> None: ...
+
+
+async def judged(live: ShellLive, asked: Asked, seq: int, channel: Waiting) -> Verdict:
+    """The verdict, recorded.  RecorderFailed where it cannot be, and nothing may be done then."""
+    reading = await _reading(live, asked)
+    ask = Ask(AskKind.TEXT, seq, text=asked.text.encode() or asked.kind.encode())
+    verdict = _listed(live, asked) or live.judge.judge(ask, reading)
+    if verdict.held:
+        verdict = await _approved(live, asked, ask, reading, verdict, channel)
+    await record(live, asked, ask, reading, verdict)
+    return verdict
+
+
+async def _approved(
+    live: ShellLive,
+    asked: Asked,
+    ask: Ask,
+    reading: Reading,
+    verdict: Verdict,
+    channel: Waiting,
+) -> Verdict:
+    """What becomes of a statement that is held; each rule that holds it wants its own approval.
+
+    Approved does not mean allowed: it is judged again when it is let go.
+    """
+    granted: set[Terms] = set()
+    while verdict.held:
+        found = [
+            Terms(rule.name, rule.approvers, rule.votes, rule.wait, rule.reason)
+            for rule in live.judge.holding(reading)
+        ]
+        if all(terms.rule != verdict.rule for terms in found):  # a budget's
+            found.insert(0, Terms(verdict.rule, wait=HOLD_WAIT, why=verdict.reason))
+        missing = next((terms for terms in found if terms not in granted), None)
+        if missing is None:
+            return replace(verdict, allowed=True, held=False)
+        if len(ask.text) > LONGEST_HELD or live.holds.full(live.record.principal):
+            words = f"{verdict.reason}; it is too long to be approved, or too many wait already"
+            return replace(verdict, held=False, reason=words)
+        id = live.holds.new_id()
+        verdict = replace(verdict, rule=missing.rule, reason=missing.why, hold=id)
+        event = await record(live, asked, ask, reading, verdict)
+        ending = await _wait(live, ask, reading, missing, event, id, channel)
+        if not ending.approved:
+            rule = missing.rule
+            return Verdict(False, rule, ending.reason, ending.hint, hold=id, code=ending.code)
+        granted.add(missing)
+        again = live.judge.judge(ask, reading)
+        verdict = replace(again, hold=id, approved=ending.by if again.allowed or again.held else ())
+    return verdict
+
+
+async def _wait(
+    live: ShellLive,
+    ask: Ask,
+    reading: Reading,
+    terms: Terms,
+    event: Said,
+    id: str,
+    channel: Waiting,
+) -> Ending:
+    """Until somebody has decided, or nobody needs to any more."""
+
+    async def complete(case: Case) -> Case:
+        return case
+
+    def still() -> str:
+        verdict = live.judge.judge(ask, reading)
+        refused = not (verdict.allowed or verdict.held)
+        return f'it is refused by rule "{verdict.rule}" now: {verdict.reason}' if refused else ""
+
+    held = Held(
+        session=live.record.id,
+        seq=ask.seq,
+        database="",
+        text=event.text,
+        why=terms.why,
+        effects=event.effects,
+        touches=event.touches,
+    )
+    principal, target = live.prepared.principal, live.prepared.target
+    hold = Hold(
+        id=id,
+        case=Case(principal, target, live.access.grants, terms, held),
+        ended=asyncio.get_running_loop().create_future(),
+        complete=complete,
+        say=channel.say,
+        still=still,
+        gone=lambda: channel.gone,
+    )
+    channel.hold = hold
+    if channel.gone or live.cause is not None:
+        return Ending(False, "its session ended")
+    live.holds.begin(hold)
+    try:
+        return await hold.ended
+    finally:
+        channel.hold = None
+
+
+async def record(
+    live: ShellLive, asked: Asked, ask: Ask, reading: Reading, verdict: Verdict
+) -> Said:
+    """Returns once the statement is as durable as the target wants it."""
+    prepared = live.prepared
+    event = said(
+        ask,
+        reading,
+        allowed=verdict.allowed,
+        rule=verdict.rule,
+        reason=verdict.reason,
+        masked=frozenset(),
+        keys=live.keys,
+        exact=prepared.section.record_text == "exact",
+        held=verdict.held,
+        hold=verdict.hold,
+        approved=verdict.approved,
+        sweep=live.sweep,
+    )
+    event.kind = asked.kind
+    durable = live.recorder.append(event)
+    if durable is not None:
+        await durable
+    return event
+
+
+async def _reading(live: ShellLive, asked: Asked) -> Reading:
+    if asked.kind != "exec":
+        return Reading((_SHELL,), (), f"{_NAMES[asked.kind]} may run any command")
+    bash = live.prepared.section.shell == "bash"
+    text = asked.text.encode()
+    if _SHORT < len(text) <= LARGEST:
+        reading = await asyncio.to_thread(read, text, bash=bash)
+    else:
+        reading = read(text, bash=bash)
+    if asked.terminal and not reading.why:
+        # A pager or an editor that it starts there runs what is typed.
+        why = "keys typed in its terminal may run any command"
+        return Reading((*reading.statements, _SHELL), (), why)
+    return reading
+
+
+_NAMES = {"shell": "a shell", "subsystem": "a subsystem"}
+
+
+def _listed(live: ShellLive, asked: Asked) -> Verdict | None:
+    """A refusal of what the target does not take, or hoop cannot carry."""
+    target, channels = live.prepared.target.name, live.prepared.section.channels
+    if asked.kind == "subsystem":
+        words = f'subsystem "{asked.text[:40]}" is not carried by hoop'
+        return Verdict(False, "channels", words, "Run a command instead, such as scp -O.")
+    if asked.kind not in channels:
+        others = " and ".join(sorted(channels))
+        return Verdict(False, "channels", f'target "{target}" takes {others} only', "")
+    if asked.kind == "shell" and not asked.terminal:
+        # What is piped into it would be in no recording.
+        words = "a shell wants a terminal, which shows what is typed"
+        return Verdict(False, "channels", words, "Use ssh -t, or run a command.")
+    return None
