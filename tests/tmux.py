@@ -84,10 +84,12 @@ def in_tmux(
     folder = Path(tempfile.mkdtemp(prefix="hoop-tmux-"))
     tmux = Tmux(folder / "socket")
     size = ("-x", str(width), "-y", str(height))
+    # Whoever runs the tests may say how wide their own screen is.
+    sizeless = {k: v for k, v in environment.items() if k not in ("COLUMNS", "LINES", "TMUX")}
     try:
         subprocess.run(
             ["tmux", "-f", "/dev/null", "-S", str(tmux.socket), "new-session", "-d", *size, "sh"],
-            env={**environment, "TERM": "screen-256color", "LC_ALL": "C.UTF-8"},
+            env={**sizeless, "TERM": "screen-256color", "LC_ALL": "C.UTF-8"},
             timeout=_PATIENCE,
             check=True,
         )

@@ -68,7 +68,7 @@ def test_a_grant_is_looked_at_given_back_and_taken_again(ana: Person, grant: str
 def test_eighty_columns_without_colour_are_enough(ana: Person, grant: str) -> None:
     environment = {**ana.world.environment("ana"), "NO_COLOR": "1"}
     with in_tmux([*HOOP, "review", "mine"], environment) as tmux:
-        shown = tmux.until("to look at", "if narrowed", "k keep")
+        shown = tmux.settled("to look at", "if narrowed", "k keep")
         assert grant in shown
         assert max(map(len, shown.splitlines())) <= 80
         tmux.resize(60, 16)

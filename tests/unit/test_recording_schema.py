@@ -21,7 +21,7 @@ from tests.unit.test_recording import KEY, SESSION, header, some
 _CLOSED: dict[str, st.SearchStrategy[Any]] = {
     "format": st.just(1),
     "verdict": st.sampled_from(["allow", "hold", "refuse"]),
-    "kind": st.sampled_from(["text", "run", "call"]),
+    "kind": st.sampled_from(["text", "run", "call", "exec", "shell", "subsystem"]),
     "to": st.sampled_from(["target", "client"]),
     "durability": st.sampled_from(["kernel", "disk"]),
     "key": st.text("0123456789abcdef", min_size=16, max_size=16),
