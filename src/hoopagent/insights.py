@@ -1,7 +1,7 @@
 """A private mirror: what somebody's last thirty days with each target came to.
 
 It is for nobody but them, and nothing of it is kept.  It tells of what was refused, of statements
-that gave many rows, and of what a narrower scope would have let pass.
+that gave many rows, and of what a narrower scope, or a masked view, would have served.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from hoopagent.means import Means, View, time_or_none
 from hoopagent.usage import Uses, reaches, uses_of
-from hoopcore.model import NOTHING, Principal, Session, Time, rfc3339
-from hoopcore.usage import DAY, Shape, Use, fold, narrower, replay
+from hoopcore.model import NOTHING, Principal, Scope, Session, Time, rfc3339
+from hoopcore.usage import DAY, Folded, Shape, Use, fold, narrower, replay
 
 DAYS = 30
 MANY = 1_000
@@ -31,9 +31,9 @@ async def mirror(
         for grant in await means.store.grants(principal=who.id, target=target, live_at=now):
             scope = scope.join(grant.scope)
         folded = fold(uses.pairs, since=first)
-        less = None
+        covered = fold(uses.pairs, scope, first)
+        less, done = None, covered.done
         if scope.atoms and not uses.unseen:
-            done = fold(uses.pairs, scope, first).done
             less = narrower(scope, done, reaches(means.config_now().masks))
         soft = scope.with_masks if means.soft_for(target) else NOTHING
         passing = None if less is None else replay(less, done, soft)
@@ -51,6 +51,7 @@ async def mirror(
                 "last_use": time_or_none(folded.last),
                 "refused_most": _refused(uses, first),
                 "wide_scans": _wide(uses, first),
+                "in_clear": _in_clear(scope, covered),
                 "narrower": None
                 if less is None or passing is None
                 else {
@@ -85,6 +86,21 @@ def _wide(uses: Uses, first: int) -> list[View]:
     wide = [shape for shape, many in rows.most_common() if many >= MANY * max(done[shape], 1)]
     return [
         {"what": _told(shape), "times": done[shape], "rows": rows[shape]} for shape in wide[:_TOP]
+    ]
+
+
+def _in_clear(scope: Scope, covered: Folded) -> list[View]:
+    """Columns that grants of now show without their mask, and how many statements had use for it.
+
+    The others were served as well by what is masked.
+    """
+    return [
+        {
+            "column": ".".join(atom.column),
+            "named": covered.atoms.get(atom, 0),
+            "of": covered.statements,
+        }
+        for atom in sorted(scope.unmasks, key=str)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 
@@ -30,11 +31,11 @@ def ana(people: tuple[Person, Person]) -> Person:
 
 @pytest.fixture
 def grant(people: tuple[Person, Person]) -> Iterator[str]:
-    """A grant of ana's that ends with the test."""
+    """A grant of ana's that ends with the test, and whatever took its place."""
     ana, ben = people
-    id = ana.granted(ben)
-    yield id
-    ana.hoop("relinquish", id, status=None)
+    yield ana.granted(ben)
+    for one in ana.json("grants", "--mine"):
+        ana.hoop("relinquish", one["id"], status=None)
 
 
 def test_a_grant_is_looked_at_given_back_and_taken_again(ana: Person, grant: str) -> None:
@@ -63,6 +64,37 @@ def test_a_grant_is_looked_at_given_back_and_taken_again(ana: Person, grant: str
     (review,) = [one for one in ana.json("review", "done") if one["grant"] == grant]
     assert review["state"] == "undone"
     assert [one["id"] for one in ana.json("grants", "--mine")] == [grant]
+
+
+def test_narrowed_by_a_key_then_held_approved_and_learned(
+    people: tuple[Person, Person], grant: str
+) -> None:
+    ana, ben = people
+    ana.psql("-c", "select count(*) from public.orders")
+    environment = ana.world.environment("ana")
+    with in_tmux([*HOOP, "review", "mine"], environment, 110, 34) as tmux:
+        tmux.settled(grant, "k keep")
+        tmux.keys("n", "C-u", "public.orders:read")
+        tmux.until("would be held for a step-up;")
+        tmux.keys("Enter", "Enter", "y")
+        tmux.until("All 1 answered", "narrowed")
+        tmux.keys("q")
+        tmux.until(PROMPT)
+    (narrowed,) = ana.json("grants", "--mine")
+    assert narrowed["scope"] == "public.orders:read"
+    asking = [*HOOP, "connect", "prod-db", "--", "-XAt", "-c"]
+    said = "'select count(*) || chr(32) || chr(61) from public.customers'"
+    with in_tmux([*asking, said], environment, 110, 34) as tmux:
+        screen = " ".join(
+            tmux.until('held by rule "narrowed"', "hoop approve hold-[a-z0-9]{10} ").split()
+        )
+        found = re.search(r"hoop approve (hold-[a-z0-9]{10})", screen)
+        assert found is not None, screen
+        ben.hoop("approve", found[1], "--reason", "it is hers")
+        tmux.until("^[0-9]+ =$|\n[0-9]+ =\n", PROMPT)
+    (learned,) = ana.json("grants", "--mine")
+    assert learned["scope"] == "public.customers:read public.orders:read"
+    assert ana.psql("-c", "select count(*) from public.customers").stderr == ""
 
 
 def test_eighty_columns_without_colour_are_enough(ana: Person, grant: str) -> None:

@@ -570,6 +570,30 @@ async def test_the_mirror_tells_of_refusals_wide_scans_and_what_less_would_do(
     assert await mirror(world.means, looking.reviews.read, world.ben, world.time) == []
 
 
+async def test_the_mirror_tells_for_how_many_statements_a_mask_was_off_in_vain(
+    looking: Looking,
+) -> None:
+    world = looking.world
+    engineer = world.config.roles["engineer"]
+    more = {"scope": "*.*:* *.*.*:unmask"}
+    offers = tuple(one.model_copy(update=more) for one in engineer.may_request)
+    roles = {**world.config.roles, "engineer": engineer.model_copy(update={"may_request": offers})}
+    world.config = world.config.model_copy(update={"roles": roles})
+    clear = "*.*:* public.people.ssn:unmask public.people.email:unmask"
+    await world.approve(world.ben, (await world.ask(world.ana, scope=clear))["id"])
+    said = [
+        statement(START, "public.people:read", columns=("id",)),
+        statement(START, "public.people:read", columns=("email", "id")),
+        statement(START, "public.orders:read", columns=("ssn",)),  # another table's
+    ]
+    await looking.session(world.ana, used(*said))
+    (one,) = await mirror(world.means, looking.reviews.read, world.ana, world.time)
+    assert one["in_clear"] == [
+        {"column": "public.people.email", "named": 1, "of": 3},
+        {"column": "public.people.ssn", "named": 0, "of": 3},
+    ]
+
+
 # --- a year of it -----------------------------------------------------------------------------
 
 

@@ -60,6 +60,9 @@ def _card(one: Any, now: datetime) -> Iterator[tuple[str, object]]:
     for number, wide in enumerate(one["wide_scans"]):
         told = f"{wide['what']}: {wide['rows']:,} rows in {wide['times']:,} statements"
         yield "" if number else "wide scans", told
+    for number, clear in enumerate(one.get("in_clear", ())):
+        told = f"{clear['column']}: {clear['named']} of {clear['of']} statements named it"
+        yield "" if number else "in clear", told
     yield "last use", when(one["last_use"], now)
     yield "narrower", review_view.narrower(one["narrower"])
     yield "unread", f"{one['unseen']} recording(s) not readable" if one["unseen"] else ""

@@ -78,7 +78,7 @@ class Answering(App[int]):
         self._then, self._typing = then, typing
         self.box.value = value
         self.box.add_class("asks")
-        self.box.focus()
+        self.screen.set_focus(self.box)
 
     def _ask_key(self, question: str, keys: dict[str, Callable[[], None]]) -> None:
         self.say(question)
@@ -88,14 +88,14 @@ class Answering(App[int]):
         self._then = self._typing = None
         self._pick = {}
         self.box.remove_class("asks")
-        self.list.focus()
+        self.screen.set_focus(self.list)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if self._typing is not None:
             self._typing(event.value)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        then, text = self._then, event.value.strip()
+    def _submit(self) -> None:
+        then, text = self._then, self.box.value.strip()
         self._asked()
         if then is not None:
             then(text)

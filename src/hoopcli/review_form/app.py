@@ -28,6 +28,20 @@ from hoopcli.review_form.page import Page
 from hoopcli.view import card, clean
 
 _NARROW = 90  # columns below which the list is left out
+_EDITS = {
+    "backspace": "delete_left",
+    "delete": "delete_right",
+    "left": "cursor_left",
+    "right": "cursor_right",
+    "home": "home",
+    "ctrl+a": "home",
+    "end": "end",
+    "ctrl+e": "end",
+    "ctrl+w": "delete_left_word",
+    "ctrl+u": "delete_left_all",
+    "ctrl+k": "delete_right_all",
+}
+"""Keys of a line that is typed, and the box's actions."""
 
 
 class Form(Answering):
@@ -50,7 +64,7 @@ class Form(Answering):
     """
     BINDINGS = [  # noqa: RUF012 - Textual's own form
         *(
-            Binding(key, f"answer('{key}')", show=False)
+            Binding(key, f"answer('{key}')", show=False, priority=True)
             for key in ("k", "n", "g", "d", "c", "a", "u")
         ),
         Binding("e", "evidence", show=False),
@@ -117,18 +131,40 @@ class Form(Answering):
 
     # --- keys -------------------------------------------------------------------------------------
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While a question is asked, its own keys are all there are."""
-        free = action in ("interrupt", "leave", "pick", "pop_screen")
-        return free or not (self._then or self._pick)
+    async def on_event(self, event: events.Event) -> None:
+        """Keys go, one by one, to the question that is open when their turn comes.
 
-    def on_key(self, event: events.Key) -> None:
+        Over a slow line many come at once; a widget would get them before it is asked anything.
+        """
+        here = isinstance(event, events.Key) and len(self.screen_stack) == 1
+        if not (here and isinstance(event, events.Key) and self._takes(event)):
+            await super().on_event(event)
+
+    def _takes(self, event: events.Key) -> bool:
+        """Whether the key was of the question that is open."""
         if self._pick and event.character in self._pick:
             act = self._pick[event.character]
             self._asked()
             act()
-            event.stop()
-            event.prevent_default()  # it is no key of the list now
+            return True
+        if self._then is None:
+            return False
+        if event.key == "enter":
+            self._submit()
+        elif event.key in _EDITS:
+            getattr(self.box, f"action_{_EDITS[event.key]}")()
+        elif event.is_printable and event.character is not None:
+            self.box.insert_text_at_cursor(event.character)
+        else:
+            return False
+        return True
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While a question is asked, or a page is open, its own keys are all there are."""
+        if action == "answer" and len(self.screen_stack) > 1:
+            return False
+        free = action in ("interrupt", "leave", "pick", "pop_screen")
+        return free or not (self._then or self._pick)
 
     def action_answer(self, key: str) -> None:
         if self.busy:
