@@ -203,6 +203,7 @@ class TargetSection(Section):
     host: HostKeys = HostKeys()  # of SSH
     shell: Literal["posix", "bash"] = "posix"  # of SSH: what reads commands there
     channels: tuple[Literal["exec", "shell"], ...] = ("exec", "shell")  # of SSH
+    output: Literal["clear"] | None = None  # of SSH, which wants it: nothing masks what is printed
     credential: Credential
     tls: Tls = Tls()
     labels: dict[str, str] = {}

@@ -75,6 +75,7 @@ protocol = "ssh"
 address = "127.0.0.1:{port}"
 credential = {{ user = "{account}", {proof} }}
 host = {{ keys = ["{key}"] }}
+output = "clear"
 {more}
 """
 NAMES = (
