@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ class _Server(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self.seen["connections"] = self.seen.get("connections", 0) + 1
+        self.seen.setdefault("open", []).append(conn)
 
     def password_auth_supported(self) -> bool:
         return True
@@ -47,6 +49,14 @@ async def target(**options: Any) -> AsyncIterator[tuple[int, asyncssh.SSHKey, di
     finally:
         server.close()
         await server.wait_closed()
+        for connection in seen.get("open", ()):
+            connection.abort()
+            await connection.wait_closed()
+
+
+async def leave(connection: asyncssh.SSHClientConnection) -> None:
+    connection.abort()
+    await connection.wait_closed()
 
 
 def way(port: int, host: HostKeys, **credential: Any) -> Way:
@@ -86,8 +96,7 @@ async def test_a_password_is_told_to_a_pinned_host_and_to_no_other(reaching: Rea
         connection = await reach(
             reaching, way(port, HostKeys(keys=(public(key),)), password="file:word")
         )
-        connection.close()
-        await connection.wait_closed()
+        await leave(connection)
         assert seen.pop("password") == ("deploy", "sesame")
         other = asyncssh.generate_private_key("ssh-ed25519")
         with pytest.raises(NotReached, match="does not show a host key that is pinned"):
@@ -104,7 +113,7 @@ async def test_a_host_key_may_be_signed_by_an_authority(reaching: Reaching) -> N
         async with target(key=pair) as (port, _, seen):
             one = way(port, HostKeys(ca=(public(authority),)), password="file:word")
             if good:
-                (await reach(reaching, one)).abort()
+                await leave(await reach(reaching, one))
             else:
                 with pytest.raises(NotReached, match="host key"):
                     await reach(reaching, one)
@@ -118,7 +127,7 @@ async def test_known_hosts_are_read_as_openssh_writes_them(
     async with target() as (port, key, _):
         known.write_text(f"[127.0.0.1]:{port} {public(key)}\n")
         one = way(port, HostKeys(known_hosts=known), password="file:word")
-        (await reach(reaching, one)).abort()
+        await leave(await reach(reaching, one))
         known.write_text(f"[127.0.0.2]:{port} {public(key)}\n")
         with pytest.raises(NotReached, match="host key"):
             await reach(reaching, one)
@@ -143,9 +152,14 @@ async def test_a_target_that_offers_only_other_algorithms_is_refused(
 
 
 async def test_what_is_no_ssh_is_told_within_its_time(reaching: Reaching) -> None:
+    ended = asyncio.Event()
+
     async def hello(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail ESMTP\r\n" * 2000)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        ended.set()
 
     server = await asyncio.start_server(hello, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -153,6 +167,7 @@ async def test_what_is_no_ssh_is_told_within_its_time(reaching: Reaching) -> Non
     async with server:
         with pytest.raises(NotReached, match="could not reach"):
             await reach(reaching, way(port, HostKeys(keys=(public(key),)), password="file:word"))
+        await ended.wait()
 
 
 def test_a_certificate_is_for_one_account_and_two_minutes(tmp_path: Path) -> None:
