@@ -280,6 +280,9 @@ def test_bytes_one_by_one_both_ways_change_nothing(door: Doorway, line: Faults) 
 # --- cut anywhere ---------------------------------------------------------------------------------
 
 
+ALL_TOLD = wire.frame(wire.READY, b"I")
+
+
 def places(size: int) -> list[int]:
     """Where to cut: everywhere, or at some twenty places spread over it."""
     step = 1 if LONG else max(1, size // 20)
@@ -301,7 +304,11 @@ def test_a_target_cut_off_anywhere_gives_whole_messages_or_nothing(
             continue
         with closing(raw):
             raw.send(wire.query(ROWS.encode()))
-            raw.until_gone()
+            try:
+                raw.until_gone()
+            except TimeoutError:
+                # Less came this time than the first: all of it was there before the cut.
+                assert raw.received.endswith(ALL_TOLD), f"it hangs, cut at {at} of {size}"
             got = bytes(raw.received)
             assert SSN not in got
             whole = got[: whole_frames(got)]
