@@ -25,7 +25,8 @@ class Faults:
         self.chunk = 0  # bytes at a time, both ways; 0: as they come
         self.cut: int | None = None  # bytes from the server, then the end of the connection
         self.rst = False  # the end is a reset
-        self.passed = 0  # bytes from the server on the newest connection
+        # Bytes from the server on each connection, by the port the server sees it come from.
+        self.passed: dict[int, int] = {}
         self._open: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -69,18 +70,18 @@ class Faults:
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         chunk, cut, rst = self.chunk, self.cut, self.rst
-        self.passed = 0
         try:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
         except OSError:
             writer.transport.abort()
             return
+        port = up_writer.get_extra_info("sockname")[1]
         pair = (writer, up_writer)
         self._open.add(pair)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pass(reader, up_writer, chunk, None, pair))
-                group.create_task(self._pass(up_reader, writer, chunk, cut, pair, rst=rst))
+                group.create_task(self._pass(reader, up_writer, chunk, None, pair, port))
+                group.create_task(self._pass(up_reader, writer, chunk, cut, pair, port, rst=rst))
         finally:
             self._open.discard(pair)
             for one in pair:
@@ -93,6 +94,7 @@ class Faults:
         chunk: int,
         cut: int | None,
         pair: tuple[asyncio.StreamWriter, asyncio.StreamWriter],
+        port: int,
         *,
         rst: bool = False,
     ) -> None:
@@ -109,7 +111,7 @@ class Faults:
                 await writer.drain()
                 passed += len(data)
                 if down:
-                    self.passed = passed
+                    self.passed[port] = passed
             if cut is not None and passed >= cut:
                 for one in pair:
                     if rst:

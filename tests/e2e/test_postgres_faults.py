@@ -280,13 +280,16 @@ def test_bytes_one_by_one_both_ways_change_nothing(door: Doorway, line: Faults) 
 # --- cut anywhere ---------------------------------------------------------------------------------
 
 
-ALL_TOLD = wire.frame(wire.READY, b"I")
-
-
 def places(size: int) -> list[int]:
     """Where to cut: everywhere, or at some twenty places spread over it."""
     step = 1 if LONG else max(1, size // 20)
     return [*range(0, size, step), size - 1]
+
+
+def port_of(targets: Targets, session: str) -> int:
+    """Where the target sees this session's connection come from."""
+    query = f"select client_port from pg_stat_activity where application_name like '%{session}%'"
+    return int(targets.far.psql(query, "shop"))
 
 
 def test_a_target_cut_off_anywhere_gives_whole_messages_or_nothing(
@@ -295,7 +298,8 @@ def test_a_target_cut_off_anywhere_gives_whole_messages_or_nothing(
     with closing(door.connect()) as raw:
         raw.query(ROWS)
         expected = bytes(raw.received)
-        size = line.passed
+        # Its own, and not those of the agent's, which reads the catalog when it likes.
+        size = line.passed[port_of(targets, session_of(raw))]
     for at in places(size):
         line.cut, line.rst = at, bool(at % 2)
         try:
@@ -304,11 +308,7 @@ def test_a_target_cut_off_anywhere_gives_whole_messages_or_nothing(
             continue
         with closing(raw):
             raw.send(wire.query(ROWS.encode()))
-            try:
-                raw.until_gone()
-            except TimeoutError:
-                # Less came this time than the first: all of it was there before the cut.
-                assert raw.received.endswith(ALL_TOLD), f"it hangs, cut at {at} of {size}"
+            raw.until_gone()
             got = bytes(raw.received)
             assert SSN not in got
             whole = got[: whole_frames(got)]
