@@ -181,9 +181,24 @@ def _content(kind: int, body: bytes, masked: bool) -> tuple[object, ...]:
         return (wire.parameter(body)[0],)
     if kind == wire.DATA_ROW and masked:
         return (body[:2],)
-    if kind == wire.COPY_DATA and masked:
-        return (body.count(b"\t"),)
     return (body,)
+
+
+def assert_alike(
+    got: list[tuple[object, ...]], expected: list[tuple[object, ...]], about: str
+) -> None:
+    """The same, but that a row of a COPY may be as many NULLs: what is not certain is covered."""
+    assert len(got) == len(expected), about
+    for one, other in zip(got, expected, strict=True):
+        assert one == other or one == _null_row(other), about
+
+
+def _null_row(told: tuple[object, ...]) -> tuple[object, ...] | None:
+    kind, *content = told
+    if kind != chr(wire.COPY_DATA) or not isinstance(content[0], bytes):
+        return None
+    fields = content[0].rstrip(b"\n").split(b"\t")
+    return (kind, b"\t".join(b"\\N" for _ in fields) + b"\n")
 
 
 def compare(pair: Pair, seed: int, outcome: Counter[str]) -> None:
@@ -204,7 +219,11 @@ def compare(pair: Pair, seed: int, outcome: Counter[str]) -> None:
         raise AssertionError(f"seed {seed}: {problem}; got {told(bytes(gate.client), False)}\n"
                              f"{shown}\n{gate.stream._lane}") from problem  # fmt: skip
     expected = run_direct(pair.direct, direct_bytes(steps))
-    assert told(got, pair.masked) == told(expected, pair.masked), f"seed {seed}\n{shown}"
+    about = f"seed {seed}\n{shown}"
+    if pair.masked:
+        assert_alike(told(got, True), told(expected, True), about)
+    else:
+        assert told(got, False) == told(expected, False), about
     if pair.masked:
         assert SECRET not in got, f"seed {seed}\n{shown}"
     if _SAID_ALL not in expected:
