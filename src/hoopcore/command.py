@@ -34,12 +34,27 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Transfer:
+    """One file that is about to go over, or something else that is done to files by name.
+
+    ``action`` is download, upload (both: what is in a file goes over), or what SFTP can do beside:
+    list, look, make, remove, rename, change, link.
+    """
+
+    action: str
+    files: tuple[Text, ...]  # the first is what it is done to; all made plain
+    size: int | None = None  # bytes, where they are known before
+
+
+@dataclass(frozen=True, slots=True)
 class Shell:
     """What one text of a shell runs and touches.
 
     ``commands`` are all that may run, those within others too (``sudo rm``: both).  ``files`` are
-    whatever may be a path, made plain; ``~`` is the home folder of whoever runs it.
+    whatever may be a path, made plain; ``~`` is the home folder of whoever runs it.  ``transfers``
+    are known where the protocol that carries them is read, and not from the text.
     """
 
     commands: tuple[Command, ...] = ()
     files: tuple[Text, ...] = ()
+    transfers: tuple[Transfer, ...] = ()

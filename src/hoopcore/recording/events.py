@@ -161,6 +161,18 @@ class Terminal(Event, tag="terminal"):
     lines: int = 0
 
 
+class File(Event, tag="file"):
+    """A file that went through, or was to: never what is in it."""
+
+    seq: int  # of the statement that let it
+    direction: str  # "download" or "upload"
+    path: str  # as the client named it
+    size: int = 0  # bytes that went through
+    sha256: str = ""  # of these, in hex, where all of them went through in order
+    mode: str = ""  # octal, where it was told
+    outcome: str = "whole"  # "whole", "part", "refused", or "failed: " and why
+
+
 class Notice(Event, tag="notice"):
     """What hoop itself said to the client."""
 
@@ -243,6 +255,7 @@ Known: TypeAlias = (
     | Rows
     | Copied
     | Terminal
+    | File
     | Notice
     | Policy
     | Unmasked
