@@ -256,7 +256,9 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
             self._to_target("resume_reading")
 
     def target_said_all(self) -> None:
-        self._to_client("write_eof")
+        """Told with the exit status: a client that has ended its input too closes the channel when
+        it hears of this, and no status reaches it any more.
+        """
 
     def target_exited(self, status: int) -> None:
         self._status = status
@@ -271,6 +273,7 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
         """The channel there is closed: what it ended with is told, and ours ends too."""
         if self._over:
             return
+        self._to_client("write_eof")
         if self._signal is not None:
             self._tell(f"signal {self._signal[0]}", f"signal {self._signal[0]}")
             self._to_client("exit_with_signal", *self._signal)

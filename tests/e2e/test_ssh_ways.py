@@ -1,0 +1,207 @@
+"""Ways in to SSH targets: ``hoop connect``, and the stock clients after ``hoop config ssh``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.e2e.ssh_world import SshWorld, stock
+from tests.e2e.test_ssh_targets import recorded, until
+from tests.e2e.world import Person
+from tests.worlds import signed_in, started
+
+GRANTED = ("web-1", "web-ca", "bash-1")
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[SshWorld]:
+    with started(SshWorld) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def ben(world: SshWorld) -> Person:
+    return signed_in(world, "ben")
+
+
+@pytest.fixture(scope="module")
+def ana(world: SshWorld, ben: Person) -> Iterator[Person]:
+    person = signed_in(world, "ana")
+    for name in GRANTED:
+        person.hoop("request", name, "--reason", "a test of ways", "--for", "1h")
+    yield person
+    person.hoop("tunnels", "stop", "--all")
+
+
+# --- hoop connect ---------------------------------------------------------------------------------
+
+
+def test_each_word_of_a_command_arrives_as_it_was_typed(ana: Person) -> None:
+    words = ["it's", "a  b", "$HOME", "*", "x\ny", "", "--"]
+    done = ana.hoop("connect", "bash-1", "--", "printf", "[%s]", *words)
+    assert done.stdout == "".join(f"[{word}]" for word in words)
+
+
+def test_the_exit_status_and_stdin_of_a_command_are_hoops(ana: Person) -> None:
+    done = ana.hoop("connect", "web-ca", "--", "sh", "-c", "cat; exit 7", status=7, stdin="in\n")
+    assert (done.stdout, done.stderr) == ("in\n", "")
+
+
+def test_connect_is_a_shell_at_a_terminal(ana: Person) -> None:
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "hoopcli", "connect", "web-ca"],
+        env=ana.world.environment("ana") | {"TERM": "xterm"},
+        dimensions=(30, 100),
+        timeout=30,
+        encoding="utf-8",
+    )
+    child.sendline("stty size; exit 3")
+    child.expect("30 100")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 3
+    assert next(e for e in recorded(ana, "web-ca") if e["type"] == "statement")["kind"] == "shell"
+
+
+def test_a_command_may_have_a_terminal(ana: Person) -> None:
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "hoopcli", "connect", "-t", "web-ca", "--", "tty"],
+        env=ana.world.environment("ana") | {"TERM": "xterm"},
+        timeout=30,
+        encoding="utf-8",
+    )
+    child.expect("/dev/pts/")
+    child.expect(pexpect.EOF)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("web-1",), 2, "a shell wants a terminal"),
+        (("web-1", "--listen"), 2, "has no address of its own"),
+        (("web-1", "-d"), 2, "has no address of its own"),
+        (("web-1", "-o", "json", "--", "ls"), 2, "has no address of its own"),
+        (("web-1", "--database", "x", "--", "ls"), 2, "has no databases"),
+        (("web-1", "--", "rm", "/tmp/nothing"), 126, 'refused by rule "no-rm"'),
+        (("web-wrong", "--", "ls"), 4, 'you have no grant for "web-wrong"'),
+        (("prod-db", "-t"), 2, "is a database"),
+    ],
+)
+def test_what_cannot_be_meant_is_told(
+    ana: Person, words: tuple[str, ...], status: int, said: str
+) -> None:
+    assert said in ana.hoop("connect", *words, status=status, stdin="").stderr
+
+
+def test_another_host_key_than_the_pinned_one_is_no_agent(ana: Person, world: SshWorld) -> None:
+    ana.hoop("connect", "web-ca", "--", "true")
+    (known,) = (world.folder / "ana" / "ssh").glob("*.known")
+    before = known.read_text()
+    known.write_text(" ".join([before.split()[0], *world.sshd.host_key.split()[:2]]) + "\n")
+    ana.hoop("connect", "web-ca", "--", "true")  # what does not fit the pin is not believed
+    assert known.read_text() == before
+
+
+# --- hoop config ssh ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def home(world: SshWorld) -> Path:
+    """ana's home folder, with settings of her own in it."""
+    folder = world.folder / "home-of-ana"
+    (folder / ".ssh").mkdir(mode=0o700, parents=True)
+    (folder / ".ssh" / "config").write_text("Host web-exec\n    User me\nHost *\n    User root\n")
+    return folder
+
+
+def run(
+    ana: Person, home: Path, *words: str, stdin: bytes = b"", status: int | None = 0
+) -> subprocess.CompletedProcess[bytes]:
+    environ = ana.world.environment("ana") | {"HOME": str(home), "SSH_AUTH_SOCK": ""}
+    done = subprocess.run(
+        words, env=environ, input=stdin, capture_output=True, timeout=60, check=False
+    )
+    assert status is None or done.returncode == status, (words, done)
+    return done
+
+
+@pytest.fixture(scope="module")
+def written(ana: Person, home: Path) -> str:
+    words = [sys.executable, "-m", "hoopcli", "config", "ssh", "--write"]
+    return run(ana, home, *words).stderr.decode()
+
+
+def of(program: str, home: Path) -> list[str]:
+    """The stock program; it looks into the account's home, so it is told where ana's is."""
+    return [stock(program), "-F", str(home / ".ssh" / "config"), "-o", "BatchMode=yes"]
+
+
+def test_ssh_knows_a_target_by_its_name(ana: Person, home: Path, written: str) -> None:
+    assert "Try:  ssh " in written
+    done = run(ana, home, *of("ssh", home), "web-1", "echo out; exit 5", status=5)
+    assert (done.stdout, done.stderr) == (b"out\n", b"")
+
+
+def test_scp_copies_through_the_name(ana: Person, home: Path, written: str, tmp_path: Path) -> None:
+    data = os.urandom(100_000)
+    (tmp_path / "from").write_bytes(data)
+    there = tmp_path / "there"
+    run(ana, home, *of("scp", home), "-O", "-q", str(tmp_path / "from"), f"bash-1:{there}")
+    assert there.read_bytes() == data
+
+
+def test_git_clones_from_a_target(ana: Person, home: Path, written: str, tmp_path: Path) -> None:
+    git = stock("git")
+    run(ana, home, git, "init", "-q", "--bare", str(tmp_path / "repo"))
+    environ = ["env", f"GIT_SSH_COMMAND={' '.join(of('ssh', home))}"]
+    where = f"bash-1:{tmp_path}/repo"
+    run(ana, home, *environ, git, "clone", "-q", where, str(tmp_path / "copy"))
+    assert (tmp_path / "copy" / ".git").is_dir()
+
+
+def test_a_name_of_ones_own_is_left_alone(ana: Person, home: Path, written: str) -> None:
+    assert "web-exec gets no name here" in written
+    told = run(ana, home, stock("ssh"), "-F", str(home / ".ssh" / "config"), "-G", "web-exec")
+    assert b"\nuser me\n" in b"\n" + told.stdout
+    words = [sys.executable, "-m", "hoopcli", "config", "ssh", "--prefix", "h."]
+    assert b"Host h.web-exec\n" in run(ana, home, *words).stdout
+
+
+def test_a_name_of_hoops_leads_nowhere_else_where_nobody_is_signed_in(
+    ana: Person, home: Path, written: str, world: SshWorld
+) -> None:
+    environ = {"HOOP_PASSPHRASE": "wrong"}
+    ssh = [*of("ssh", home), "web-1", "true"]
+    ana.hoop("tunnels", "stop", "--all")
+    words = ["env", *(f"{name}={value}" for name, value in environ.items()), *ssh]
+    done = run(ana, home, *words, status=255)
+    assert b"Permission denied (publickey" in done.stderr
+    told = run(ana, home, stock("ssh"), "-F", str(home / ".ssh" / "config"), "-G", "web-1")
+    assert b"\nhostname 127.0.0.1\n" in told.stdout
+
+
+def test_channels_of_one_connection_are_judged_each(
+    ana: Person, home: Path, written: str, tmp_path: Path
+) -> None:
+    shared = [*of("ssh", home), "-o", f"ControlPath={tmp_path}/c"]
+    master = subprocess.Popen(
+        [*shared, "-M", "-N", "web-1"],
+        env=ana.world.environment("ana") | {"HOME": str(home), "SSH_AUTH_SOCK": ""},
+        stdin=subprocess.DEVNULL,
+    )
+    try:
+        until((tmp_path / "c").exists, "the connection is there")
+        assert run(ana, home, *shared, "web-1", "echo hi").stdout == b"hi\n"
+        refused = run(ana, home, *shared, "web-1", "rm /tmp/nothing", status=126)
+        assert b'refused by rule "no-rm"' in refused.stderr
+    finally:
+        master.terminate()
+        master.wait(10)
