@@ -320,7 +320,7 @@ def test_a_database_is_no_ssh_target_and_the_other_way_round(ana: Person) -> Non
     assert b'there is no SSH target "prod-db"' in done.stderr
     said = ana.hoop("connect", "web-1", "--listen", status=None)
     assert said.returncode != 0
-    assert "is reached with ssh" in said.stderr
+    assert "has no address of its own" in said.stderr
 
 
 # --- shells and terminals -------------------------------------------------------------------------

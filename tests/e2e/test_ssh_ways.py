@@ -205,3 +205,8 @@ def test_channels_of_one_connection_are_judged_each(
     finally:
         master.terminate()
         master.wait(10)
+
+
+def test_a_status_that_comes_behind_the_end_of_the_output_arrives(ana: Person) -> None:
+    words = ["connect", "web-ca", "--", "sh", "-c", "echo x; exec >&- 2>&-; sleep 1.5; exit 3"]
+    assert ana.hoop(*words, status=3, stdin="").stdout == "x\n"

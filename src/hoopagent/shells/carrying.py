@@ -188,7 +188,6 @@ class Carried:
         if not self._target_done and not self._over:
             self._target_done = True
             self._do(self._passage.target_done())
-        self._person.to_person("write_eof")
         self._person.target_lost()
 
     def _wait(self) -> None:
