@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
+import asyncssh
 import pexpect
 import pytest
 
 from tests.e2e.ssh_world import SshWorld, stock
-from tests.e2e.test_ssh_targets import recorded, until
+from tests.e2e.test_ssh_targets import connected, recorded, sessions, until
 from tests.e2e.world import Person
 from tests.worlds import signed_in, started
 
-GRANTED = ("web-1", "web-ca", "bash-1")
+GRANTED = ("web-1", "web-ca", "web-fwd", "bash-1", "scoped-1")
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +217,121 @@ def test_channels_of_one_connection_are_judged_each(
 def test_a_status_that_comes_behind_the_end_of_the_output_arrives(ana: Person) -> None:
     words = ["connect", "web-ca", "--", "sh", "-c", "echo x; exec >&- 2>&-; sleep 1.5; exit 3"]
     assert ana.hoop(*words, status=3, stdin="").stdout == "x\n"
+
+
+# --- forwards -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def served(size: int) -> Iterator[int]:
+    """A port that greets at once, reads to the end, and then tells what it has read: a hash."""
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                peer, _ = listener.accept()
+            except OSError:
+                return
+            with peer:
+                peer.sendall(b"hello\n" + b"x" * size)
+                found = hashlib.sha256()
+                while data := peer.recv(1 << 16):
+                    found.update(data)
+                peer.sendall(found.hexdigest().encode())
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        Thread(target=serve, args=(listener,), daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def forwards(person: Person, target: str) -> list[dict[str, Any]]:
+    """Statements of the newest session that are forwards, with what became of each."""
+    events = recorded(person, target)
+    done = {e["seq"]: e for e in events if e["type"] == "finished"}
+    said = [e for e in events if e["type"] == "statement" and e["kind"] == "forward"]
+    return [{**e, "finished": done.get(e["seq"])} for e in said]
+
+
+async def test_what_a_target_lists_is_forwarded_both_ways_and_recorded(ana: Person) -> None:
+    data, size = os.urandom(3 << 20), 3 << 20
+    with served(size) as port:
+        async with connected(ana, "web-fwd") as connection:
+            reader, writer = await connection.open_connection("127.0.0.1", port, encoding=None)
+            assert await reader.readexactly(6 + size) == b"hello\n" + b"x" * size
+            writer.write(data)
+            writer.write_eof()
+            assert (await reader.read()).decode() == hashlib.sha256(data).hexdigest()
+    (said,) = forwards(ana, "web-fwd")
+    assert (said["text"], said["verdict"]) == (f"forward to 127.0.0.1:{port}", "allow")
+    assert said["finished"]["bytes"] == 6 + size + 64
+    assert said["finished"]["tag"] == f"{len(data)} bytes sent"
+
+
+def test_stock_ssh_jumps_through_a_target(
+    ana: Person, home: Path, written: str, world: SshWorld, tmp_path: Path
+) -> None:
+    """-W, which is what ProxyJump does."""
+    done = run(
+        ana, home, *of("ssh", home), "-W", f"127.0.0.1:{world.sshd.port}", "web-fwd", status=None
+    )
+    assert done.stdout.startswith(b"SSH-2.0")
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "port", "words"),
+    [
+        ("web-fwd", "localhost", 22, "forwards nothing to localhost:22"),
+        ("web-fwd", "127.0.0.1.x", 22, "forwards nothing to"),
+        ("web-fwd", "hoop.test", 80, "forwards nothing to"),
+        ("web-fwd", "x.hoop.test", 81, "forwards nothing to"),
+        ("web-fwd", "x y.hoop.test", 80, "forwards nothing to"),
+        ("web-fwd", "127.0.0.1", 9, 'refused by rule "no-ninth"'),
+        ("web-1", "127.0.0.1", 22, "forwards nothing to 127.0.0.1:22"),
+        ("scoped-1", "127.0.0.1", 22, "forwards nothing to 127.0.0.1:22"),
+        ("web-exec", "127.0.0.1", 22, 'no grant for "web-exec"'),
+    ],
+)
+async def test_what_is_not_listed_is_refused_with_words(
+    ana: Person, target: str, host: str, port: int, words: str
+) -> None:
+    async with connected(ana, target) as connection:
+        with pytest.raises(asyncssh.ChannelOpenError) as refused:
+            await connection.open_connection(host, port)
+    assert words in refused.value.reason
+    if target != "web-exec":
+        (said,) = forwards(ana, target)
+        assert (said["verdict"], said["finished"]) == ("refuse", None)
+
+
+async def test_where_nothing_listens_the_target_says_so(ana: Person) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        async with connected(ana, "web-fwd") as connection:
+            with pytest.raises(asyncssh.ChannelOpenError, match="refused"):
+                await connection.open_connection("127.0.0.1", probe.getsockname()[1])
+    (said,) = forwards(ana, "web-fwd")
+    assert said["finished"]["error"].startswith("not opened")
+
+
+async def test_a_forward_ends_with_its_session(ana: Person, ben: Person) -> None:
+    with served(0) as port:
+        async with connected(ana, "web-fwd") as connection:
+            reader, _ = await connection.open_connection("127.0.0.1", port, encoding=None)
+            assert await reader.readexactly(6) == b"hello\n"
+            (live,) = [one for one in sessions(ana, "web-fwd") if not one.get("ended")]
+            kill = ("kill", live["id"], "--reason", "a test")
+            await asyncio.to_thread(ana.hoop, *kill)
+            async with asyncio.timeout(10):
+                assert await reader.read() == b""
+    (said,) = forwards(ana, "web-fwd")
+    assert said["finished"]["error"] == "ended"
+
+
+def test_a_session_may_be_a_refused_listener_alone(ana: Person, home: Path, written: str) -> None:
+    words = ("-o", "ExitOnForwardFailure=yes", "-v", "-N", "-R", "0:localhost:1", "web-fwd")
+    done = run(ana, home, *of("ssh", home), *words, status=255)
+    assert b"hoop carries no forward" in done.stderr or b"is refused" in done.stderr
+    (said,) = forwards(ana, "web-fwd")
+    assert said["text"] == "forward from port 0 of the target (-R)"
+    assert said["verdict"] == "refuse"
