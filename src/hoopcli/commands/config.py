@@ -96,7 +96,7 @@ def ssh(
 
 
 # Names of targets that are shown, of each agent.
-_SHOWN = 5
+_SHOWN = 3
 
 
 def _listed(names: list[str]) -> list[tuple[str, dict[str, Any]]]:
