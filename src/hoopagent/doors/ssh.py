@@ -2,8 +2,9 @@
 
 Two kinds of user come through it.  ``hoop-login`` shows any Ed25519 key and may only sign in.
 Everybody else is named by a principal's id and shows a certificate of our CA for exactly that
-name.  A key that was only *offered* proves nothing: what counts is what is known when SSH says
-that authentication is complete.
+name; on the way to an SSH target a key may do, once its owner has signed in with it (``by_key``).
+A key that was only *offered* proves nothing: what counts is what is known when SSH says that
+authentication is complete.
 
 A certificate opens the connection; each channel asks again whether its principal is still signed
 in.  There are two kinds of channel, ``direct-tcpip`` to a target's name and the subsystem
@@ -27,7 +28,9 @@ from typing import Any
 import asyncssh
 import structlog
 
+from hoopagent.doors import by_key as by_key_module
 from hoopagent.doors.attempts import Attempts
+from hoopagent.doors.by_key import ByKey, KeySignIns, names_of
 from hoopagent.doors.certificates import OurCertificates
 from hoopagent.doors.channel import SubsystemLane, TcpLane
 from hoopagent.doors.crowd import EACH, MOST, Crowd
@@ -89,6 +92,9 @@ class SshDoor:
         self.open_api = open_api
         self.attempts = attempts
         self.shells = shells
+        self.keys_of_people = None
+        if shells is not None and identity.signs_in_by_ssh:
+            self.keys_of_people = KeySignIns(identity, shells.parts.clock.late)
         self.crowd = Crowd[_Connection](unproved, unproved_each, _Connection.drop)
         self.connections: set[_Connection] = set()
         self._acceptors: list[asyncssh.SSHAcceptor] = []
@@ -138,7 +144,7 @@ class SshDoor:
             gss_host=None,
             host_based_auth=False,
             password_auth=False,
-            kbdint_auth=False,
+            kbdint_auth=True,  # for a key that is proved, see kbdint_auth_supported
             public_key_auth=True,
             agent_forwarding=False,
             x11_forwarding=False,
@@ -146,7 +152,7 @@ class SshDoor:
             line_editor=False,
             encoding=None,
             server_version="hoop",
-            login_timeout=LOGIN_GRACE,
+            login_timeout=0,  # see connection_made
             keepalive_interval=KEEPALIVE,
             keepalive_count_max=4,
         )
@@ -202,6 +208,7 @@ class _Connection(asyncssh.SSHServer):
         self._lanes = 0
         self._noted = 0  # refused forwards that were recorded
         self._loop = asyncio.get_running_loop()
+        self._by_key: ByKey | None = None  # of a connection that names an SSH target
         self._ending: asyncio.TimerHandle | None = None
         self._visit: Visit | None = None  # of a connection that names an SSH target
         self.principal = ""  # set once it is proven, never for hoop-login
@@ -216,6 +223,7 @@ class _Connection(asyncssh.SSHServer):
         host, port = (conn.get_extra_info("peername") or ("unknown", 0))[:2]
         self._peer = (str(host), int(port))
         self._whose = on_tcp(conn).whose
+        self._ending = self._loop.call_later(LOGIN_GRACE, conn.abort)
         self._door.connections.add(self)
         self._door.crowd.enter(self, self._whose)
         attempts = self._door.attempts
@@ -223,6 +231,8 @@ class _Connection(asyncssh.SSHServer):
             # A moment later, behind our version: so the client can read it.
             words = "too many sign-ins from here; wait a minute"
             self._loop.call_soon(conn.disconnect, asyncssh.DISC_TOO_MANY_CONNECTIONS, words)
+        self._succeed = conn.send_userauth_success
+        conn.send_userauth_success = self._proved  # type: ignore[method-assign]  # see there
         show_chacha_where_needed(conn)
         leave_out_ignores(conn)
         conn.create_agent_listener = self._no_agent  # type: ignore[method-assign]  # has no callback
@@ -239,6 +249,8 @@ class _Connection(asyncssh.SSHServer):
             self._visit.left()
         if self._ending is not None:
             self._ending.cancel()
+        if self._by_key is not None:
+            self._by_key.close()
         if self.ready:
             log.info("ssh.closed", principal=self.principal or LOGIN, peer=self._peer[0])
             return
@@ -264,6 +276,12 @@ class _Connection(asyncssh.SSHServer):
         """Always asks for proof; what the last user name was shown for counts no more."""
         self._user = username
         self._shown = None
+        if self._by_key is not None:
+            self._by_key.close()
+            self._by_key = None
+        keys = self._door.keys_of_people
+        if keys is not None and "+" in username:
+            self._by_key = ByKey(keys, username, self._whose, self._peer[0])
         if username == LOGIN:
             self._conn.set_authorized_keys(None)
         else:
@@ -275,12 +293,49 @@ class _Connection(asyncssh.SSHServer):
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        """A plain key opens nothing but hoop-login.  Called for an offer *and* for a signature."""
+        """A plain key opens nothing but hoop-login, or what its owner has signed in to with it.
+
+        Called for an offer *and* for a signature.
+        """
         self._count()
+        if self._by_key is not None:
+            return self._by_key.show(key)
         if username != LOGIN or key.get_algorithm() != "ssh-ed25519":
             return False
         self._shown = key
         return True
+
+    async def _proved(self) -> None:
+        """Called when a method of signing in has succeeded; asyncssh would let them in.
+
+        The signature of a key that is nobody's is half of it: what is left is to sign in.
+        """
+        by_key = self._by_key
+        known = by_key is None or by_key.bound is not None or self._named_by_certificate()
+        if by_key is None or known or by_key.signed():
+            await self._succeed()
+        else:
+            self._failed()  # a stranger still, who makes work: it is an attempt
+            self._tries = 0  # with what else is in their ssh-agent, a certificate say
+            self._end_later(by_key_module.PATIENCE)
+            self._conn.send_userauth_failure(partial_success=True)
+
+    def kbdint_auth_supported(self) -> bool:
+        return self._by_key is not None and self._by_key.waits
+
+    async def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
+        return False if self._by_key is None else await self._by_key.challenge()
+
+    async def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> Any:
+        return False if self._by_key is None else await self._by_key.answered()
+
+    def _named_by_certificate(self) -> str:
+        return str(self._conn.get_key_option("named", ""))
+
+    def _end_later(self, seconds: float) -> None:
+        if self._ending is not None:
+            self._ending.cancel()
+        self._ending = self._loop.call_later(seconds, self._conn.abort)
 
     async def auth_completed(self) -> None:
         """From here on the user name is proven, and so is the key that was shown last."""
@@ -288,24 +343,38 @@ class _Connection(asyncssh.SSHServer):
         if user != self._user or (user == LOGIN) != (self._shown is not None):
             self._conn.abort()
             return
+        if user != LOGIN and not self._who(user)[0]:
+            self._conn.abort()
+            return
         if self._conn.get_certificate_option("force-command") is not None:
             self._conn.abort()  # we make no such certificate, and would not do as it says
             return
+        if self._ending is not None:
+            self._ending.cancel()
         if user == LOGIN:
             # Any key does, so this one is a stranger still; and each sign-in is an attempt.
             self._failed()
             self._ending = self._loop.call_later(LOGIN_LIFE, self.end, "signing in took too long")
         else:
             self._door.crowd.leave(self)
-            self.principal = str(self._conn.get_key_option("named", "")) or user
+            self.principal, self.sign_in = self._who(user)
             self._name_target(user)
-            self.sign_in = str(self._conn.get_key_option("sign-in", ""))
         self.ready = True
         log.info("ssh.opened", principal=self.principal or LOGIN, peer=self._peer[0])
         if dropped := self._door.crowd.dropped():
             log.warning("door.full", door="ssh", dropped=dropped)
         if self._door.connections_of(self.principal) > MAX_CONNECTIONS:
             self.end("you have too many connections open")
+
+    def _who(self, user: str) -> tuple[str, str]:
+        """The principal and the sign-in that were proved."""
+        sign_in = str(self._conn.get_key_option("sign-in", ""))
+        if "+" not in user:
+            return user, sign_in
+        if named := self._named_by_certificate():
+            return named, sign_in
+        bound = self._by_key.bound if self._by_key is not None else None
+        return ("", "") if bound is None else (bound.principal, bound.sign_in)
 
     def _name_target(self, user: str) -> None:
         _, plus, target = user.partition("+")
@@ -448,11 +517,6 @@ class _Connection(asyncssh.SSHServer):
 
     def _give_place(self) -> None:
         self._lanes -= 1
-
-
-def names_of(who: Principal) -> tuple[str, ...]:
-    """What may stand before the + of a user name."""
-    return who.id, who.name, who.name.partition("@")[0], who.subject
 
 
 def _prohibited(words: str) -> asyncssh.ChannelOpenError:

@@ -1,0 +1,157 @@
+"""Signing in with stock ssh and nothing of hoop's: a proved key, a page, a code."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from hoopcli.demo.provider import approve
+from tests.e2e.ssh_world import SshWorld, stock, told
+from tests.e2e.test_ssh_targets import PATIENCE, until
+from tests.e2e.world import Person
+from tests.worlds import signed_in, started
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[SshWorld]:
+    with started(SshWorld) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def ben(world: SshWorld) -> Person:
+    """Who looks after targets, and signs in with hoop."""
+    return signed_in(world, "ben")
+
+
+@pytest.fixture(scope="module")
+def ana(world: SshWorld, ben: Person) -> Person:
+    """ana has a grant; with ssh she is another machine, which knows nothing of hoop."""
+    person = signed_in(world, "ana")
+    person.hoop("request", "web-ca", "--reason", "a test of signing in", "--for", "1h")
+    return person
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    """A key of hers that the agent has never seen."""
+    path = tmp_path / "id_ed25519"
+    path.touch(mode=0o600)
+    path.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
+    return path
+
+
+def bare(person: Person, key: Path, user: str, *more: str) -> list[str]:
+    """ssh as it comes, but for where it keeps host keys."""
+    host, _, port = told(person)["ssh"].partition(":")
+    known = key.with_name("known_hosts")
+    options = ["-F", "none", "-o", "StrictHostKeyChecking=accept-new", "-p", port]
+    options += ["-o", f"UserKnownHostsFile={known}", "-o", "IdentityAgent=none"]
+    return [stock("ssh"), *options, "-i", str(key), *more, "-l", user, host]
+
+
+def asked(words: list[str]) -> tuple[subprocess.Popen[str], str, str]:
+    """ssh that waits for somebody to sign in; what it said, and the code."""
+    process = subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # no terminal to ask at
+    )
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if "Waiting until" in line:
+            break
+    found = re.search(r"the code {2}(\S+)", said)
+    assert found, said
+    return process, said, found[1]
+
+
+def refused(words: list[str]) -> str:
+    done = subprocess.run(
+        words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 255
+    return done.stderr
+
+
+def test_who_has_only_ssh_signs_in_once_and_the_key_is_theirs_then(
+    ana: Person, ben: Person, world: SshWorld, key: Path
+) -> None:
+    words = [*bare(ana, key, "ana+web-ca"), "echo in; exit 4"]
+    process, said, code = asked(words)
+    assert world.provider["issuer"] in said
+    assert "sign in as ana, to reach web-ca" in said
+    approve(world.provider["issuer"], code, "ana")
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert (out, process.returncode) == ("in\n", 4)
+    again = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (again.stdout, again.stderr, again.returncode) == ("in\n", "", 4)
+
+
+def test_it_is_on_the_audit_trail_with_the_key(ana: Person, world: SshWorld, key: Path) -> None:
+    process, _, code = asked([*bare(ana, key, "ana@shop.example+web-ca"), "true"])
+    approve(world.provider["issuer"], code, "ana")
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    mark = asyncssh.read_private_key(key).get_fingerprint()
+    rows = ana.json("audit")
+    (row,) = [r for r in rows if r["action"] == "sign-in.done" and r["detail"].get("key") == mark]
+    assert row["detail"]["by"] == "ssh"
+    assert row["detail"]["from"] == "127.0.0.1"
+
+
+def test_somebody_elses_name_is_not_theirs(ana: Person, world: SshWorld, key: Path) -> None:
+    """ben signs in where ana's name was typed: neither is let in, and the key stays nobody's."""
+    process, _, code = asked([*bare(ana, key, "ana+web-ca"), "echo in"])
+    approve(world.provider["issuer"], code, "ben")
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (out, process.returncode) == ("", 255)
+    assert "you signed in as ben@shop.example" in err
+    process, _, _ = asked([*bare(ana, key, "ana+web-ca"), "echo in"])
+    process.terminate()
+    process.communicate(timeout=PATIENCE)
+
+
+def test_a_key_that_is_anas_opens_nothing_of_bens(ana: Person, world: SshWorld, key: Path) -> None:
+    process, _, code = asked([*bare(ana, key, "ana+web-ca"), "true"])
+    approve(world.provider["issuer"], code, "ana")
+    process.communicate(timeout=PATIENCE)
+    assert 'you are not "ben" here' in refused([*bare(ana, key, "ben+web-ca"), "echo in"])
+
+
+def test_who_says_no_is_not_let_in(ana: Person, world: SshWorld, key: Path) -> None:
+    process, _, code = asked([*bare(ana, key, "ana+web-ca"), "echo in"])
+    approve(world.provider["issuer"], code, "ana", answer="deny")
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (out, process.returncode) == ("", 255)
+    assert "your identity provider did not sign you in" in err
+
+
+def test_a_key_alone_is_asked_nothing_and_opens_nothing(ana: Person, key: Path) -> None:
+    """In batch mode, and where keyboard-interactive is off, there is nobody to ask."""
+    said = refused([*bare(ana, key, "ana+web-ca", "-o", "BatchMode=yes"), "echo in"])
+    assert "Permission denied" in said
+    first = ("-o", "PreferredAuthentications=keyboard-interactive")
+    assert "the code" not in refused([*bare(ana, key, "ana+web-ca", *first), "echo in"])
+
+
+def test_a_certificate_behind_another_key_needs_no_page(ana: Person, key: Path) -> None:
+    from tests.e2e.ssh_world import options
+
+    mine = options(ana)
+    own = mine[mine.index("-i") + 1]
+    done = subprocess.run(
+        [*bare(ana, key, "ana+web-ca", "-i", own), "echo in"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.returncode) == ("in\n", 0)
