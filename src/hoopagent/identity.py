@@ -242,6 +242,11 @@ class Identity:
             listener(known.sign_in)
         await self._tell(known.principal)
 
+    async def logout_everywhere(self, token: str) -> None:
+        """Ends every sign-in of whoever's token this is; Refused (401) where it is nobody's now."""
+        known = await self.status(token)
+        await self.revoke(known.principal, known.principal, "signed out everywhere")
+
     async def revoke(self, principal: str, by: str, why: str) -> int:
         """Signs a principal out everywhere; how many tokens that ended."""
         ended = await self._store.revoke_tokens_of(principal)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
 
+from hoopagent.doors.by_key import FLOWS_EACH
 from hoopcli.demo.provider import approve
 from tests.e2e.ssh_world import SshWorld, stock, told
-from tests.e2e.test_ssh_targets import PATIENCE, until
+from tests.e2e.test_ssh_targets import PATIENCE
 from tests.e2e.world import Person
 from tests.worlds import signed_in, started
 
@@ -76,6 +80,14 @@ def asked(words: list[str]) -> tuple[subprocess.Popen[str], str, str]:
     return process, said, found[1]
 
 
+def in_by(person: Person, key: Path, user: str) -> None:
+    """The key is a sign-in of this person's from here on."""
+    process, _, code = asked([*bare(person, key, user), "true"])
+    approve(person.world.provider["issuer"], code, person.name)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+
+
 def refused(words: list[str]) -> str:
     done = subprocess.run(
         words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
@@ -99,10 +111,7 @@ def test_who_has_only_ssh_signs_in_once_and_the_key_is_theirs_then(
 
 
 def test_it_is_on_the_audit_trail_with_the_key(ana: Person, world: SshWorld, key: Path) -> None:
-    process, _, code = asked([*bare(ana, key, "ana@shop.example+web-ca"), "true"])
-    approve(world.provider["issuer"], code, "ana")
-    process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0
+    in_by(ana, key, "ana@shop.example+web-ca")
     mark = asyncssh.read_private_key(key).get_fingerprint()
     rows = ana.json("audit")
     (row,) = [r for r in rows if r["action"] == "sign-in.done" and r["detail"].get("key") == mark]
@@ -123,9 +132,7 @@ def test_somebody_elses_name_is_not_theirs(ana: Person, world: SshWorld, key: Pa
 
 
 def test_a_key_that_is_anas_opens_nothing_of_bens(ana: Person, world: SshWorld, key: Path) -> None:
-    process, _, code = asked([*bare(ana, key, "ana+web-ca"), "true"])
-    approve(world.provider["issuer"], code, "ana")
-    process.communicate(timeout=PATIENCE)
+    in_by(ana, key, "ana+web-ca")
     assert 'you are not "ben" here' in refused([*bare(ana, key, "ben+web-ca"), "echo in"])
 
 
@@ -155,3 +162,85 @@ def test_a_certificate_behind_another_key_needs_no_page(ana: Person, key: Path) 
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.stdout, done.returncode) == ("in\n", 0)
+
+
+async def test_a_key_that_is_only_shown_opens_nothing(ana: Person, key: Path) -> None:
+    """Whoever knows ana's public key, which is no secret, and signs with another one."""
+    in_by(ana, key, "ana+web-ca")
+    public = asyncssh.read_private_key(key).public_data
+    host, _, port = told(ana)["ssh"].partition(":")
+    forged = asyncssh.load_keypairs([asyncssh.generate_private_key("ssh-ed25519")])[0]
+    forged.public_data = public
+    with pytest.raises(asyncssh.PermissionDenied):
+        async with asyncssh.connect(
+            host, int(port), username="ana+web-ca", client_keys=[forged], known_hosts=None,
+            config=None, agent_path=None,
+        ):  # fmt: skip
+            pass
+
+
+class Answering(asyncssh.SSHClient):
+    """Answers whatever it is asked over keyboard-interactive."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.asked = asyncio.Event()
+
+    def kbdint_auth_requested(self) -> str:
+        return ""
+
+    def kbdint_challenge_received(self, *asked: Any) -> list[str]:
+        self.said.append(asked[1])
+        self.asked.set()
+        return ["yes" for _ in asked[3]]
+
+
+async def test_flows_of_one_address_are_bounded(ana: Person) -> None:
+    """And each ends with its connection."""
+    host, _, port = told(ana)["ssh"].partition(":")
+    clients = [Answering() for _ in range(FLOWS_EACH + 1)]
+
+    async def sign_in(client: Answering) -> None:
+        with contextlib.suppress(asyncssh.Error):
+            await asyncssh.connect(
+                host, int(port), username="ana+web-ca", client_factory=lambda: client,
+                client_keys=[asyncssh.generate_private_key("ssh-ed25519")], known_hosts=None,
+                config=None, agent_path=None,
+            )  # fmt: skip
+
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+        tasks = [group.create_task(sign_in(client)) for client in clients]
+        for client in clients:
+            await client.asked.wait()
+        for task in tasks:
+            task.cancel()
+    full = sorted("too many people" in client.said[0] for client in clients)
+    assert full == [False] * FLOWS_EACH + [True]
+    late = None
+    while late is None or "too many" in late.said[0]:
+        late = Answering()
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+            task = group.create_task(sign_in(late))
+            await late.asked.wait()
+            task.cancel()
+
+
+def test_signing_out_everywhere_ends_the_sign_in_of_a_key(
+    ana: Person, world: SshWorld, key: Path
+) -> None:
+    """The last test: ana's sign-in with hoop ends too."""
+    in_by(ana, key, "ana+web-ca")
+    with subprocess.Popen(
+        [*bare(ana, key, "ana+web-ca"), "echo in; cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as open_now:
+        assert open_now.stdout is not None
+        assert open_now.stdout.readline() == "in\n"
+        ana.hoop("logout", "--everywhere")
+        assert open_now.wait(PATIENCE) == 255
+    process, _, _ = asked([*bare(ana, key, "ana+web-ca"), "true"])
+    process.terminate()
+    process.communicate(timeout=PATIENCE)
