@@ -18,7 +18,7 @@ import asyncssh
 import paramiko
 import pytest
 
-from hoopagent.doors import ssh as door_module
+from hoopagent.doors import ssh_connection as door_module
 from hoopagent.doors.crowd import Crowd
 from hoopcli.demo.oauth import Memory, Person
 from hoopcli.demo.provider import DemoProvider, running
