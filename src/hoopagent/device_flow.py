@@ -90,7 +90,7 @@ class DeviceFlow:
 
 def _shown(told: dict[str, Any]) -> Shown:
     try:
-        page = _text(told.get("verification_uri_complete") or told["verification_uri"])
+        page = _text(told["verification_uri"])
         if not is_protected(page):
             raise ValueError(page)
         return Shown(
