@@ -323,6 +323,11 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
             self._live.recorder.append_later(event)
 
     @property
+    def runs(self) -> bool:
+        """Whether it goes on without a person at a terminal."""
+        return self._terminal is None
+
+    @property
     def gone(self) -> bool:
         """Whether nobody is there any more."""
         return self._over

@@ -21,8 +21,7 @@ from hoopagent.keys import Keys
 from hoopagent.secrets import Secrets, SecretUnread
 from hoopcore.model import Time
 
-LIMIT = 15.0  # seconds from the first packet to signed in
-KEEPALIVE = 15  # seconds; a target that misses three is gone
+LIMIT = 9.0  # seconds from the first packet to signed in
 
 HOST_KEYS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256")
 _CERTIFIED = tuple(
@@ -76,8 +75,6 @@ class Reaching:
                     server_host_key_algs=[*_CERTIFIED, *HOST_KEYS],
                     client_version="hoop",
                     login_timeout=LIMIT,
-                    keepalive_interval=KEEPALIVE,
-                    keepalive_count_max=3,
                     **options,
                 )
         except SecretUnread as problem:
