@@ -21,6 +21,7 @@ import asyncssh
 import structlog
 
 from hoopagent.background import Background
+from hoopagent.doors.ssh_packets import too_small
 from hoopagent.errors import Refused
 from hoopagent.hold import Ending, Hold
 from hoopagent.logs import places
@@ -96,6 +97,8 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
 
     def connection_made(self, chan: Any) -> None:
         self._chan = chan
+        if too_small(chan):
+            chan.abort()
 
     def pty_requested(self, term_type: str, term_size: Any, term_modes: Any) -> bool:
         self._terminal = Terminal(term_type, term_size, term_modes)

@@ -4,6 +4,8 @@ A network that is gone says nothing, so silence is all there is to go by.  While
 nine seconds of it are enough: whoever is there answers a keepalive at once.  A shell in which
 nothing happens may be that of a laptop with its lid closed, and is given its time.
 
+New keys that are asked for and never made are silence, too: nothing else may be said meanwhile.
+
 Two things are no silence of the other end's: a slow line that still takes what we have sent (our
 keepalive stands in a queue behind it), and a sleep of our own.
 
@@ -54,7 +56,7 @@ class Pulse:
         self._line = Line(0, waits=False, unanswered=False)
         self._said = -2  # of theirs, when we last said something
         self._interval = 0.0
-        self._heard = self._moved = self._looked = self._loop.time()
+        self._heard = self._moved = self._keyed = self._looked = self._loop.time()
 
     def begin(self) -> None:
         if self._eager:
@@ -66,7 +68,7 @@ class Pulse:
         if conn.is_closed():
             return
         if now - self._looked > 2 * TICK + 1:
-            self._heard = self._moved = now  # it was we who slept
+            self._heard = self._moved = self._keyed = now  # it was we who slept
         self._looked = now
         self._read(now)
         tight = self._busy() or self._said == self._packets
@@ -75,8 +77,11 @@ class Pulse:
             # What was borne until now is no silence yet in which an answer was due.
             self._heard, self._interval = now, interval
             conn.set_keepalive(interval, _ENDLESS)
-        if now - self._moved >= SOON or now - self._heard >= (SOON if tight else self._patience):
-            self._lost(now - min(self._moved, self._heard))
+        if getattr(conn, "_kex_complete", True):
+            self._keyed = now
+        stuck = now - min(self._moved, self._keyed) >= SOON
+        if stuck or now - self._heard >= (SOON if tight else self._patience):
+            self._lost(now - min(self._moved, self._keyed, self._heard))
             conn.abort()
             return
         self._loop.call_later(TICK, self._look)
