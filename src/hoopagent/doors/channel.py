@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import asyncssh
 
-from hoopagent.doors.ssh_packets import too_small
+from hoopagent.doors.ssh_packets import keep_little
 
 
 class Channel(Protocol):
@@ -147,8 +147,7 @@ class Lane:
         self._lane: LaneTransport | None = None
 
     def connection_made(self, chan: Any) -> None:
-        if too_small(chan):
-            chan.abort()
+        keep_little(chan)
         extra = {"peername": self._peer, "ssh_channel": chan}
         self._lane = LaneTransport(chan, self._lane_protocol, extra)
 

@@ -12,7 +12,8 @@ waits for new keys.  Here the windows are shut while the line is full.
 All of it rests on names inside asyncssh; where one of them is missing, that part is left out, and
 ``test_ssh_packets`` fails.
 
-Order of the file: what is done to a connection, the line below its channels, small packets.
+Order of the file: what is done to a connection, the line below its channels, what a
+channel keeps.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ from typing import Any, Final, Protocol
 MSG_IGNORE: Final = 2  # RFC 4253, 12
 
 LINE: Final = 256 << 10  # bytes written that the peer has not taken, before channels wait
-ANSWERS: Final = 8 << 20  # of them, before whoever asks and never reads is cut off
+ANSWERS: Final = 4 << 20  # of them, before whoever asks and never reads is cut off
 KEYS: Final = 64  # packets that wait for new keys, before channels wait
 
 SMALLEST: Final = 256
 """Bytes that a peer must take in one packet: each costs the work of encrypting it."""
+
+MOST_VARIABLES: Final = 64
+LONGEST_VARIABLE: Final = 1024
 
 _NAMES = ("_transport", "_channels", "_deferred_packets", "_send_deferred_packets")
 
@@ -99,6 +103,17 @@ class _Line:
                 channel._flush_send_buf()
 
 
-def too_small(channel: Any) -> bool:
-    """Whether the peer of a channel wants packets so small that they are only work."""
-    return int(getattr(channel, "_send_pktsize", SMALLEST)) < SMALLEST
+def keep_little(channel: Any) -> None:
+    """For a channel that has just opened: what its peer can make it keep, or do, is bounded."""
+    if getattr(channel, "_send_pktsize", SMALLEST) < SMALLEST:
+        channel.abort()
+    if hasattr(channel, "_env"):
+        channel._env = _Variables(channel._env)
+
+
+class _Variables(dict[bytes, bytes]):
+    """What a client wants to set in the environment; what is too much of it is left out."""
+
+    def __setitem__(self, name: bytes, value: bytes) -> None:
+        if len(self) < MOST_VARIABLES and len(name) + len(value) <= LONGEST_VARIABLE:
+            super().__setitem__(name, value)

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import asyncssh
 
-from hoopagent.doors.ssh_packets import too_small
+from hoopagent.doors.ssh_packets import keep_little
 from hoopagent.recorder import RecorderFailed
 from hoopagent.shells.judging import Asked, Told
 from hoopagent.shells.live import ShellLive
@@ -293,8 +293,7 @@ class TargetChannel(asyncssh.SSHClientSession[bytes]):
         self.signal: tuple[str, bool, str, str] | None = None
 
     def connection_made(self, chan: Any) -> None:
-        if too_small(chan):
-            chan.abort()
+        keep_little(chan)
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         self._carried.from_target(data, stderr=datatype is not None)
@@ -318,4 +317,7 @@ class TargetChannel(asyncssh.SSHClientSession[bytes]):
         self._carried.of_person.lift("target")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            # The line broke, perhaps in front of the last bytes: how it ended is not known.
+            self.status = self.signal = None
         self._carried.target_lost()

@@ -21,7 +21,7 @@ import asyncssh
 import structlog
 
 from hoopagent.background import Background
-from hoopagent.doors.ssh_packets import too_small
+from hoopagent.doors.ssh_packets import keep_little
 from hoopagent.errors import Refused
 from hoopagent.hold import Ending, Hold
 from hoopagent.logs import places
@@ -97,10 +97,11 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
 
     def connection_made(self, chan: Any) -> None:
         self._chan = chan
-        if too_small(chan):
-            chan.abort()
+        keep_little(chan)
 
     def pty_requested(self, term_type: str, term_size: Any, term_modes: Any) -> bool:
+        if self._asked is not None:
+            return False  # what was asked for is judged as what has none
         self._terminal = Terminal(term_type, term_size, term_modes)
         return True
 

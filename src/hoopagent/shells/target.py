@@ -163,9 +163,9 @@ _WANTED = {
     "encryption": ("aes256-gcm@openssh.com, aes128-gcm@openssh.com", "Ciphers"),
 }
 _ALGORITHMS = (
-    "it offers none of the algorithms that hoop speaks (curve25519-sha256, aes256-gcm@openssh.com, a"
-    " host key of Ed25519, ECDSA P-256 or RSA with SHA-2): update its sshd, or see to KexAlgorithms"
-    " and Ciphers of its sshd_config and to its host keys (ssh-keygen -A)"
+    "it offers none of the algorithms that hoop speaks (curve25519-sha256, aes256-gcm@openssh.com,"
+    " a host key of Ed25519, ECDSA P-256 or RSA with SHA-2): update its sshd, or see to"
+    " KexAlgorithms and Ciphers of its sshd_config and to its host keys (ssh-keygen -A)"
 )
 
 
