@@ -95,7 +95,7 @@ class Heard(asyncssh.SSHClientSession[bytes]):
 
 async def asked(connection: Any, *requests: tuple[str, bytes]) -> tuple[Heard, list[bool]]:
     """A session channel with these requests on it, all sent at once; and what became of each."""
-    channel = asyncssh.channel.SSHClientChannel(
+    channel: Any = asyncssh.channel.SSHClientChannel(
         connection, asyncio.get_running_loop(), "strict", None, "strict", 2 << 20, 32768
     )
     heard = Heard()
@@ -248,12 +248,13 @@ async def test_a_client_that_takes_nothing_costs_a_bounded_memory(
         process = await connection.create_process(
             "head -c 400000000 /dev/zero", encoding=None, window=(1 << 31) - 1
         )
-        connection._transport.pause_reading()
+        transport: Any = connection._transport
+        transport.pause_reading()
         highest = 0
         for _ in range(20):
             await asyncio.sleep(0.1)
             highest = max(highest, memory(pid))
-        connection._transport.resume_reading()
+        transport.resume_reading()
         process.close()
     assert highest - before < 48
 
