@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections import Counter, deque
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
 import asyncssh
 
+from hoopagent.doors.ssh_packets import keep_little
 from hoopagent.recorder import RecorderFailed
 from hoopagent.shells.judging import Asked, Told
 from hoopagent.shells.live import ShellLive
@@ -57,6 +59,9 @@ class Person(Protocol):
     def target_lost(self) -> None:
         """The target's end is closed, and all that it said has been told."""
         ...
+
+
+_SIGNAL = re.compile(r"[A-Za-z0-9@.-]{1,40}")
 
 
 class Brake:
@@ -301,6 +306,9 @@ class TargetChannel(asyncssh.SSHClientSession[bytes]):
         self.status: int | None = None
         self.signal: tuple[str, bool, str, str] | None = None
 
+    def connection_made(self, chan: Any) -> None:
+        keep_little(chan)
+
     def data_received(self, data: bytes, datatype: int | None) -> None:
         self._carried.from_target(data, stderr=datatype is not None)
 
@@ -312,7 +320,9 @@ class TargetChannel(asyncssh.SSHClientSession[bytes]):
         self.status = status
 
     def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
-        self.signal = (signal, core_dumped, msg, lang)
+        # The person's client may show it, and the recording does.
+        name = signal if _SIGNAL.fullmatch(signal) else "UNKNOWN"
+        self.signal = (name, core_dumped, "", "")
 
     def pause_writing(self) -> None:
         self._carried.of_person.put("target")
@@ -321,4 +331,7 @@ class TargetChannel(asyncssh.SSHClientSession[bytes]):
         self._carried.of_person.lift("target")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            # The line broke, perhaps in front of the last bytes: how it ended is not known.
+            self.status = self.signal = None
         self._carried.target_lost()

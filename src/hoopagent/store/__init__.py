@@ -11,10 +11,8 @@ that cannot follow) is a mistake of the caller: ``ValueError``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import NamedTuple, Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from hoopagent.store.values import (
     AuditQuery,
@@ -36,7 +34,6 @@ from hoopagent.store.values import (
     Terms,
     Token,
 )
-from hoopcore.access import ENDABLE
 from hoopcore.access.glass import ItemState, ReviewItem
 from hoopcore.audit import Head, Row
 from hoopcore.model import (
@@ -46,7 +43,6 @@ from hoopcore.model import (
     Grant,
     GrantState,
     Principal,
-    Priority,
     Request,
     RequestState,
     Session,
