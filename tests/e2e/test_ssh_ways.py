@@ -18,7 +18,8 @@ import asyncssh
 import pexpect
 import pytest
 
-from tests.e2e.ssh_world import SshWorld, stock
+from tests.e2e.remote import Machine
+from tests.e2e.ssh_world import SshWorld, stock, told
 from tests.e2e.test_ssh_targets import connected, recorded, sessions, until
 from tests.e2e.world import Person
 from tests.worlds import signed_in, started
@@ -115,6 +116,23 @@ def test_another_host_key_than_the_pinned_one_is_no_agent(ana: Person, world: Ss
     known.write_text(" ".join([before.split()[0], *world.sshd.host_key.split()[:2]]) + "\n")
     ana.hoop("connect", "web-ca", "--", "true")  # what does not fit the pin is not believed
     assert known.read_text() == before
+
+
+def test_connect_reaches_an_agent_on_another_machine(ana: Person, world: SshWorld) -> None:
+    far = Machine(world, "ana", world.folder / "far")
+    first = told(ana)
+    far.sign_in("--agent", first["ssh"], "--fingerprint", first["host_key"])
+    done = far.hoop("connect", "web-ca", "--", "echo", "a  b")
+    assert done.stdout == "a  b\n"
+    assert "Host web-ca\n" in far.hoop("config", "ssh").stdout
+    far.hoop("tunnels", "stop", "--all")
+    no_ssh = {"PATH": str(world.folder / "nothing")}
+    assert (
+        "there is no ssh on PATH"
+        in far.hoop("connect", "web-ca", "--", "x", status=1, **no_ssh).stderr
+    )
+    far.hoop("logout")
+    assert far.hoop("connect", "web-ca", "--", "true", status=3).stdout == ""
 
 
 # --- hoop config ssh ------------------------------------------------------------------------------
