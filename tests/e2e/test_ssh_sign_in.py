@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncssh
+import pexpect
 import pytest
 
 from hoopagent.doors.by_key import FLOWS_EACH
@@ -162,6 +163,47 @@ def test_a_certificate_behind_another_key_needs_no_page(ana: Person, key: Path) 
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.stdout, done.returncode) == ("in\n", 0)
+
+
+def with_dbclient(key: Path) -> list[str]:
+    own = f"{key}.dropbear"
+    subprocess.run(
+        [stock("dropbearconvert"), "openssh", "dropbear", str(key), own],
+        check=True,
+        capture_output=True,
+    )
+    return [stock("dbclient"), "-y", "-y", "-i", own, "-p"]
+
+
+def with_plink(key: Path) -> list[str]:
+    own = f"{key}.ppk"
+    subprocess.run([stock("puttygen"), str(key), "-o", own], check=True, capture_output=True)
+    return [stock("plink"), "-ssh", "-i", own, "-P"]
+
+
+@pytest.mark.parametrize("client", [with_dbclient, with_plink])
+def test_clients_of_other_makes_show_the_page_too(
+    ana: Person, world: SshWorld, key: Path, client: Callable[[Path], list[str]]
+) -> None:
+    host, _, port = told(ana)["ssh"].partition(":")
+    program, *words = [*client(key), port, "-l", "ana+web-ca", host, "echo in; exit 3"]
+    child = pexpect.spawn(
+        program,
+        words,
+        env=world.environment("ana") | {"HOME": str(key.parent), "TERM": "xterm"},
+        dimensions=(30, 100),
+        timeout=PATIENCE,
+        encoding="utf-8",
+    )
+    while step := child.expect([pexpect.EOF, r"the code  (\S+)\r", r"\(y/n, ", "Press Return"]):
+        if step == 1:
+            assert child.match is not None
+            approve(world.provider["issuer"], child.match[1], "ana")
+        else:
+            child.sendline("y" if step == 2 else "")
+    assert "\nin" in (child.before or "")
+    child.close()
+    assert child.exitstatus == 3
 
 
 async def test_a_key_that_is_only_shown_opens_nothing(ana: Person, key: Path) -> None:

@@ -221,7 +221,7 @@ _AWAY = "your identity provider could not be asked; try again in a minute"
 
 def _said(words: str) -> Challenge:
     """Shown by the client; what it answers to it is a no."""
-    return "", f"hoop: {words}.", "", []
+    return "", f"hoop: {words}.\n", "", []
 
 
 def invitation(shown: Shown, user: str, peer: str) -> str:
@@ -236,7 +236,7 @@ def invitation(shown: Shown, user: str, peer: str) -> str:
             "",
             f"This is for the ssh that you started yourself, from {_plain(peer)}.",
             "If somebody sent you this code, they would become you: do not enter it.",
-            "Waiting until you have signed in... (Ctrl-C to stop)",
+            "Waiting until you have signed in... (Ctrl-C to stop)\n",
         )
     )
 

@@ -192,8 +192,8 @@ class PersonForward(asyncssh.SSHTCPSession[bytes]):
 
     @property
     def runs(self) -> bool:
-        """It needs nobody at a terminal."""
-        return True
+        """What is forwarded may be at rest for as long as a lid is closed."""
+        return False
 
     @property
     def gone(self) -> bool:
