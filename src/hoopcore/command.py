@@ -63,3 +63,4 @@ class Shell:
     commands: tuple[Command, ...] = ()
     files: tuple[Text, ...] = ()
     transfers: tuple[Transfer, ...] = ()
+    carried: bool = False  # who carries it will ask for each of its transfers by itself
