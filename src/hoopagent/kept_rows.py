@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hoopagent.config import TargetSection
-from hoopagent.meter import Meter
+from hoopagent.meter import RowMeter
 from hoopcore.protocols.postgres.results import Results
 from hoopcore.stream import Out, Side
 
@@ -32,7 +32,7 @@ class KeptRows:
     """One session's."""
 
     live: Live
-    meter: Meter | None
+    meter: RowMeter | None
     results: Results
 
     def flowed(self, out: Out) -> None:

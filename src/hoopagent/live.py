@@ -18,7 +18,7 @@ from hoopagent.holding import Holding, Reads, Told
 from hoopagent.judge import Judge, changes_catalog
 from hoopagent.kept_rows import KeptRows, results_for
 from hoopagent.line import Line
-from hoopagent.meter import Judging, Meter
+from hoopagent.meter import Judging, RowMeter
 from hoopagent.naming import Naming
 from hoopagent.outlook import note_limits
 from hoopagent.reader import Reader
@@ -155,7 +155,7 @@ def line_of(
     behind: Callable[[Seen], asyncio.Future[None] | None],
     over_budget: Callable[[], bool],
     cancel: Callable[[], None],
-    metered: Callable[[Judging], Meter] | None = None,
+    metered: Callable[[Judging], RowMeter] | None = None,
     held: Callable[[Told, Reads, Judging], Holding] | None = None,
 ) -> Line:
     """What this session's relay is made of."""
@@ -224,7 +224,7 @@ def line_of(
 
 
 def _flowed(
-    live: Live, meter: Meter | None, results: Results | None
+    live: Live, meter: RowMeter | None, results: Results | None
 ) -> Callable[[Out], None] | None:
     """What is done with rows before they go to the client; nothing where nobody asked for it."""
     if results is None:

@@ -1,17 +1,17 @@
 """Counts what goes through one session and charges it to its grants, and what a budget then does.
 
 Before a statement is judged for good, a budget that is used up ends the session or holds the
-statement; before rows go to the client, they are charged, and rows that would pass a budget that
-ends do not go.  A budget that warns is told once, when it is reached.  All of it is recorded and on
-the audit trail.
+statement; before rows or bytes go to the client, they are charged, and what would pass a budget
+that ends does not go.  A budget that warns is told once, when it is reached.  All of it is recorded
+and on the audit trail.
 
-Order of the file: statements, rows, what is said.
+Order of the file: statements, what goes to the client, what is said, rows of databases.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import structlog
 
@@ -33,7 +33,11 @@ from hoopcore.statement import Effect, Reading
 from hoopcore.stream import Ask, AskKind, Out
 
 if TYPE_CHECKING:
+    from hoopagent.judge import Judge
     from hoopagent.live import Live
+    from hoopagent.recorder import Recorder
+    from hoopcore.access import Access
+    from hoopcore.model import Session
 
 log = structlog.get_logger()
 
@@ -45,12 +49,25 @@ Judging: TypeAlias = Callable[[Ask, Reading], Verdict]
 _NEVER_HELD = frozenset({Effect.TRANSACTION})
 
 
+class Metered(Protocol):
+    """An open session, on whatever it is."""
+
+    record: Session
+    judge: Judge
+    recorder: Recorder
+    access: Access
+
+    def end(self, code: str, text: str, cause: EndCause, by: str = ..., why: str = ...) -> None: ...
+
+    def say_soon(self, text: str, hint: str = "") -> None: ...
+
+
 class Meter:
     """One session's.  ``audit`` never raises and does not wait."""
 
     def __init__(
         self,
-        live: Live,
+        live: Metered,
         ledger: Ledger,
         judge: Judging,
         audit: Callable[[AuditEvent], None],
@@ -62,7 +79,6 @@ class Meter:
         self._audit = audit
         self._clock = clock
         self._counted = 0  # the newest ask that was charged
-        self._flowed = live.stream.flowed
 
     # --- statements -----------------------------------------------------------------------------
 
@@ -97,25 +113,22 @@ class Meter:
             before, after = self._ledger.add(grant, Amount(statements=count))
             self._tell(grant, newly_reached(budgets, before, after))
 
-    # --- rows -----------------------------------------------------------------------------------
+    # --- what goes to the client ------------------------------------------------------------------
 
-    def flowed(self, out: Out) -> None:
-        """Charges the rows that are about to go to the client; those that may not go, do not."""
-        now = self._live.stream.flowed
-        before, self._flowed = self._flowed, now
+    def charge(self, amount: Amount) -> bool:
+        """Charges what is about to go to the client; whether it may, else the session has ended."""
         budgets = self._live.judge.budgets
-        if not budgets or now == before:
-            return
-        amount = Amount(now[0] - before[0], now[1] - before[1], now[2] - before[2])
+        if not budgets:
+            return True
         for grant in self._live.access.grants:
             over = passing(budgets, self._ledger.total(grant).plus(amount))
             if over is not None:
-                self._live.stream.cut(out)
                 said = f"more than {over.limit:,} {over.noun} in an hour: {over.budget.reason}"
                 self._end(over, said)
-                return
+                return False
         for grant in self._live.access.grants:
             self._tell(grant, newly_reached(budgets, *self._ledger.add(grant, amount)))
+        return True
 
     # --- what is said -----------------------------------------------------------------------------
 
@@ -158,3 +171,29 @@ _NEXT = {
     "hold": " (what you type next waits for approval)",
     "end": " (the next statement ends this session)",
 }
+
+
+class RowMeter(Meter):
+    """That of a session on a database."""
+
+    def __init__(
+        self,
+        live: Live,
+        ledger: Ledger,
+        judge: Judging,
+        audit: Callable[[AuditEvent], None],
+        clock: Callable[[], Time],
+    ) -> None:
+        super().__init__(live, ledger, judge, audit, clock)
+        self._stream = live.stream
+        self._flowed = live.stream.flowed
+
+    def flowed(self, out: Out) -> None:
+        """Charges the rows that are about to go to the client; those that may not go, do not."""
+        now = self._stream.flowed
+        before, self._flowed = self._flowed, now
+        if now == before:
+            return
+        amount = Amount(now[0] - before[0], now[1] - before[1], now[2] - before[2])
+        if not self.charge(amount):
+            self._stream.cut(out)

@@ -36,7 +36,7 @@ from hoopagent.ledger import Ledger
 from hoopagent.line import Line
 from hoopagent.live import Failing, Live, Prepared, line_of
 from hoopagent.means import Means, target_of
-from hoopagent.meter import Judging, Meter
+from hoopagent.meter import Judging, RowMeter
 from hoopagent.naming import Naming
 from hoopagent.reader import Reader
 from hoopagent.recorder import Recorder, RecorderFailed
@@ -314,8 +314,8 @@ class Sessions:
         await self.watch.look_again(live)
         await self.ledger.open(live.access.grants)
 
-    def _meter(self, live: Live, judge: Judging) -> Meter:
-        return Meter(live, self.ledger, judge, self._audit, self._clock.late)
+    def _meter(self, live: Live, judge: Judging) -> RowMeter:
+        return RowMeter(live, self.ledger, judge, self._audit, self._clock.late)
 
     def _audit(self, event: AuditEvent) -> None:
         self._background.apart(self._store.audit(event))

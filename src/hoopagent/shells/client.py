@@ -1,20 +1,18 @@
 """A channel of a person's on an SSH target: what they ask for on it, and what becomes of that.
 
 What is asked for is a statement: judged, recorded, and only then asked of the target.  From then on
-bytes, ends of files, signals and exit statuses go from one side to the other as they come; neither
-side is read faster than the other one takes.
+bytes, ends of files, signals and exit statuses go from one side to the other (``carrying``).
 
 A refusal is told on stderr, with exit status 126; what hoop itself could not do, with 255, as ssh
 tells it.
 
-Order of the file: what is asked, being answered, bytes, the target's end, ending.
+Order of the file: what is asked, being answered, what comes later, ending.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -26,11 +24,13 @@ from hoopagent.errors import Refused
 from hoopagent.hold import Ending, Hold
 from hoopagent.logs import places
 from hoopagent.recorder import RecorderFailed
-from hoopagent.shells.judging import Asked, judged
+from hoopagent.shells.carrying import Carried, TargetChannel, passage_for
+from hoopagent.shells.judging import Asked, Told, judged, judged_within
 from hoopagent.shells.live import ShellLive
 from hoopagent.shells.screen import Screen
 from hoopagent.shells.target import NotReached
 from hoopagent.store import StoreAway
+from hoopcore.passage import Ask
 from hoopcore.policy import Verdict
 from hoopcore.recording import EndCause, Finished
 
@@ -52,6 +52,24 @@ class Opening:
     closed: Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """What a person's terminal is, as their client tells it."""
+
+    kind: str
+    size: tuple[int, int, int, int]  # columns, lines, and both in pixels
+    modes: Any
+
+    def asked_for(self) -> dict[str, Any]:
+        """Another one like it, as asyncssh wants to be asked."""
+        return {
+            "request_pty": "force",
+            "term_type": self.kind or "dumb",
+            "term_size": self.size,
+            "term_modes": self.modes,
+        }
+
+
 class PersonChannel(asyncssh.SSHServerSession[bytes]):
     """A session channel on a connection that names an SSH target."""
 
@@ -59,20 +77,15 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
         self._opening = opening
         self._asked: Asked | None = None
         self._live: ShellLive | None = None
-        self._target: Any = None  # the channel there, once it is open
-        self._held: list[bytes] = []  # what came before that
-        self._eof = False
+        self._carried: Carried | None = None  # once it may be
+        self._far: TargetChannel | None = None
+        self._early: list[bytes | None] = []  # what came before that; None is the end
+        self._paused = False  # the person takes no more for now
         self._seq = 0
-        self._bytes = 0
-        self._status: int | None = None
-        self._signal: tuple[str, bool, str, str] | None = None
-        self._terminal: tuple[str, tuple[int, int, int, int], Any] | None = (
-            None  # kind, size, modes
-        )
+        self._terminal: Terminal | None = None
         self._screen: Screen | None = None
         self.hold: Hold | None = None  # while it waits for an approval
         self._told = False  # what became of the statement
-        self._stopped = False  # the person takes no more for now
         self._over = False
 
     # --- what is asked ----------------------------------------------------------------------------
@@ -81,15 +94,15 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
         self._chan = chan
 
     def pty_requested(self, term_type: str, term_size: Any, term_modes: Any) -> bool:
-        self._terminal = (term_type, term_size, term_modes)
+        self._terminal = Terminal(term_type, term_size, term_modes)
         return True
 
     def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
-        if self._terminal is not None:
-            kind, _, modes = self._terminal
-            self._terminal = (kind, (width, height, pixwidth, pixheight), modes)
-            self._recorded(lambda screen: screen.resized(width, height))
-            self._to_target("change_terminal_size", width, height, pixwidth, pixheight)
+        if self._terminal is None:
+            return
+        self._terminal = replace(self._terminal, size=(width, height, pixwidth, pixheight))
+        if self._screen is not None and self._carried is not None and not self._over:
+            self._carried.resized(width, height, pixwidth, pixheight)
 
     def shell_requested(self) -> bool:
         return self._ask(Asked("shell"))
@@ -107,30 +120,35 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
 
     def session_started(self) -> None:
         self._chan.pause_reading()
-        if self._opening.background.apart(self._run()) is None:
-            self._refuse("the agent is stopping", "", FAILED)
+        self.apart(self._answer())
 
     # --- being answered ---------------------------------------------------------------------------
 
-    async def _run(self) -> None:
+    def apart(self, work: Coroutine[Any, Any, None]) -> None:
+        """Work for this channel, which ends where that fails."""
+        if self._opening.background.apart(self._contained(work)) is None:
+            work.close()
+            self.stop("the agent is stopping")
+
+    async def _contained(self, work: Coroutine[Any, Any, None]) -> None:
         try:
-            await self._answer()
+            await work
         except Refused as problem:
             self._refuse(problem.message, problem.hint, REFUSED)
         except NotReached as problem:
-            self._refuse(str(problem), "", FAILED)
+            self.stop(str(problem))
         except StoreAway:
-            self._refuse("the agent cannot reach its store, so nothing is opened", "", FAILED)
+            self.stop("the agent cannot reach its store, so nothing is opened")
         except RecorderFailed:
-            self._refuse("this could not be recorded, so it is not done", "", FAILED)
+            self.stop("this could not be recorded, so it is not done")
             if self._live is not None:
                 self._live.end("", "it can no longer be recorded", EndCause.RECORDING_FAILED)
         except (asyncssh.Error, OSError) as problem:
             log.info("channel.failed", problem=type(problem).__name__)
-            self._refuse("the target did not open what was asked for", "", FAILED)
+            self.stop("the target did not open what was asked for")
         except Exception as problem:  # noqa: BLE001 - the border: our bug lets nothing pass
             log.error("channel.failed", problem=type(problem).__name__, where=places(problem))
-            self._refuse("the agent failed; nothing more is done, to be safe", "", FAILED)
+            self.stop("the agent failed; nothing more is done, to be safe")
 
     async def _answer(self) -> None:
         """Judge, record, and only then ask the target."""
@@ -140,185 +158,157 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
         if self._over:
             return
         live.channels.add(self)
-        self._seq = live.number()
-        verdict = await judged(live, asked, self._seq, self)
-        if not verdict.allowed:
+        told = await judged(live, asked, self)
+        self._seq = told.seq
+        if not told.verdict.allowed:
             self._told = True
-            self._refuse(*_words(verdict), REFUSED)
+            self._refuse(*_words(told.verdict), REFUSED)
             return
         if self._over or live.cause is not None:
             self._tell("", "not begun")
             return
+        await self._begin(live, asked, told)
+
+    async def _begin(self, live: ShellLive, asked: Asked, told: Told) -> None:
+        """The target runs it: from here on bytes go both ways."""
         terminal: dict[str, Any] = {"request_pty": False}
         if self._terminal is not None:
-            kind, size, modes = self._terminal
-            terminal = {"request_pty": "force", "term_type": kind or "dumb"}
-            terminal |= {"term_size": size, "term_modes": modes}
-            self._screen = Screen(live, self._seq, size[:2])
+            terminal = self._terminal.asked_for()
+            self._screen = Screen(live, self._seq, self._terminal.size[:2])
+        passage = passage_for(live, asked, told.reading)
+        carried = self._carried = Carried(self, live, passage, self._screen)
+        far = self._far = TargetChannel(carried)
+        if self._paused:
+            carried.of_target.put("person")
+        for data in self._early:
+            carried.from_person(data)
+        self._early.clear()
         channel, _ = await live.target.create_session(
-            lambda: TargetChannel(self),
+            lambda: far,
             asked.text if asked.kind == "exec" else None,
+            subsystem=asked.text if asked.kind == "subsystem" else None,
             env=self._environment(),
             encoding=None,
             **terminal,
         )
-        self._begin(channel)
+        if self._over:
+            channel.abort()
+            return
+        carried.begin(channel)
+        carried.of_person.of(self._chan)
 
     def _environment(self) -> dict[str, str]:
         told = self._chan.get_environment()
         return {name: value for name, value in told.items() if name.startswith(_ENVIRONMENT)}
 
-    def _begin(self, channel: Any) -> None:
-        """The target runs it: from here on bytes go both ways."""
-        if self._over:
-            channel.abort()
-            return
-        self._target = channel
-        held, self._held = self._held, []
-        for data in held:
-            channel.write(data)
-        if self._eof:
-            channel.write_eof()
-        self._chan.resume_reading()
-
-    # --- bytes ------------------------------------------------------------------------------------
+    # --- what comes later -------------------------------------------------------------------------
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
-        if self._target is None:
-            # asyncssh reads until it is paused; what came by then fits in the channel's window.
-            self._held.append(data)
-            self._chan.pause_reading()
-        else:
-            self._to_target("write", data)
+        self._from_person(data)
 
     def eof_received(self) -> bool:
-        self._eof = True
-        if self._target is not None:
-            self._to_target("write_eof")
+        self._from_person(None)
         return True
 
+    def _from_person(self, data: bytes | None) -> None:
+        if self._carried is not None:
+            self._carried.from_person(data)
+        elif not self._over:
+            # asyncssh reads until it is paused; what came by then fits in the channel's window.
+            self._early.append(data)
+            self._chan.pause_reading()
+
     def signal_received(self, signal: str) -> None:
-        self._to_target("send_signal", signal)
+        if self._carried is not None:
+            self._carried.to_target("send_signal", signal)
 
     def break_received(self, msec: int) -> bool:
-        self._to_target("send_break", msec)
+        if self._carried is not None:
+            self._carried.to_target("send_break", msec)
         return True
 
     def pause_writing(self) -> None:
-        self._stopped = True
-        self._to_target("pause_reading")
+        self._paused = True
+        if self._carried is not None:
+            self._carried.of_target.put("person")
 
     def resume_writing(self) -> None:
-        self._stopped = False
-        self._to_target("resume_reading")
+        self._paused = False
+        if self._carried is not None:
+            self._carried.of_target.lift("person")
 
-    def _to_target(self, do: str, *arguments: Any) -> None:
-        """Nothing, where there is no channel there, or it has gone meanwhile."""
-        if self._target is not None:
-            with contextlib.suppress(OSError):
-                getattr(self._target, do)(*arguments)
+    async def judged(self, ask: Ask) -> Told:
+        """What is asked for within this channel."""
+        assert self._live is not None, "only what runs asks for more"
+        return await judged_within(self._live, ask, self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._over = True
-        self._held.clear()
-        self._to_target("abort")
-        self._tell("", "client left")
-        self._done()
-        self._opening.closed()
-
-    # --- the target's end -------------------------------------------------------------------------
-
-    def from_target(self, data: bytes, datatype: int | None) -> None:
-        self._bytes += len(data)
-        self._recorded(lambda screen: screen.shown(data))
-        self._to_client("write", data, datatype)
-
-    def _recorded(self, what: Callable[[Screen], None]) -> None:
-        """Tells the recording what the terminal shows; the session ends where that fails.
-
-        A recording that is far behind is waited for: the target is not read from meanwhile.
-        """
-        screen, live = self._screen, self._live
-        if screen is None or live is None or self._over:
-            return
-        try:
-            what(screen)
-        except RecorderFailed:
-            words = "this session can no longer be recorded"
-            live.end("", words, EndCause.RECORDING_FAILED)
-            return
-        if screen.full is not None and not screen.full.done():
-            self._to_target("pause_reading")
-            screen.full.add_done_callback(self._caught_up)
-
-    def _caught_up(self, done: asyncio.Future[None]) -> None:
-        if not done.cancelled() and done.exception() is None and not self._stopped:
-            self._to_target("resume_reading")
-
-    def target_said_all(self) -> None:
-        self._to_client("write_eof")
-
-    def target_exited(self, status: int) -> None:
-        self._status = status
-
-    def target_died(self, signal: str, core: bool, text: str, lang: str) -> None:
-        self._signal = (signal, core, text, lang)
-
-    def target_full(self, *, full: bool) -> None:
-        self._to_client("pause_reading" if full else "resume_reading")
-
-    def target_lost(self) -> None:
-        """The channel there is closed: what it ended with is told, and ours ends too."""
-        if self._over:
-            return
-        if self._signal is not None:
-            self._tell(f"signal {self._signal[0]}", f"signal {self._signal[0]}")
-            self._to_client("exit_with_signal", *self._signal)
-        elif self._status is not None:
-            error = f"exit {self._status}" if self._status else ""
-            self._tell(f"exit {self._status}", error)
-            self._to_client("exit", self._status)
-        else:
-            self._tell("", "no exit status")
-            self._refuse("the target closed the connection", "", FAILED)
-        self._over = True
-        self._done()
-
-    def _to_client(self, do: str, *arguments: Any) -> None:
+    def to_person(self, do: str, *arguments: Any) -> None:
+        """One call of their channel; nothing where it is over."""
         if not self._over:
             with contextlib.suppress(OSError):
                 getattr(self._chan, do)(*arguments)
 
     # --- ending -----------------------------------------------------------------------------------
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._over = True
+        self._early.clear()
+        self._tell("", "client left")
+        self._done()
+        self._opening.closed()
+
+    def target_lost(self) -> None:
+        """The channel there is closed: what it ended with is told, and ours ends too."""
+        far = self._far
+        if self._over or far is None:
+            return
+        if far.signal is not None:
+            self._tell(f"signal {far.signal[0]}", f"signal {far.signal[0]}")
+            self.to_person("exit_with_signal", *far.signal)
+        elif far.status is not None:
+            error = f"exit {far.status}" if far.status else ""
+            self._tell(f"exit {far.status}", error)
+            self.to_person("exit", far.status)
+        else:
+            self._tell("", "no exit status")
+            self.stop("the target closed the connection")
+        self._over = True
+        self._done()
+
     def say(self, text: str, hint: str = "") -> None:
         """Words of hoop's on stderr."""
         lines = [f"hoop: {text}", *(f"      {line}" for line in hint.splitlines())]
         end = "\n" if self._terminal is None else "\r\n"
         said = "".join(f"{_clean(line)}{end}" for line in lines)
-        self._to_client("write", said.encode(), asyncssh.EXTENDED_DATA_STDERR)
+        self.to_person("write", said.encode(), asyncssh.EXTENDED_DATA_STDERR)
 
     def end(self, text: str) -> None:
         """It ends now, whatever the target is doing."""
         self._tell("", "ended")
-        self._refuse(text, "", FAILED)
+        self.stop(text)
+
+    def stop(self, words: str, hint: str = "") -> None:
+        """It ends here, as what hoop itself could not do."""
+        self._refuse(words, hint, FAILED)
 
     def _refuse(self, text: str, hint: str, status: int) -> None:
         self.say(text, hint)
-        self._to_client("exit", status)
+        self.to_person("exit", status)
         self._over = True
-        self._to_target("abort")
+        self._tell("", "ended")
         self._done()
 
     def _tell(self, tag: str, error: str) -> None:
-        """Records what became of the statement, once."""
+        """Records what became of the statement, once; nothing goes on behind that."""
+        carried = self._carried
+        if carried is not None:
+            carried.close()
         if self._told or self._live is None or not self._seq:
             return
         self._told = True
-        if self._screen is not None:
-            with contextlib.suppress(RecorderFailed):
-                self._screen.close()
-        event = Finished(seq=self._seq, tag=tag, bytes=self._bytes, error=error)
+        event = Finished(seq=self._seq, tag=tag, error=error)
+        if carried is not None:
+            event.bytes, event.masked = carried.bytes, dict(carried.masked)
         with contextlib.suppress(RecorderFailed):
             self._live.recorder.append_later(event)
 
@@ -332,35 +322,6 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
             self.hold.end(Ending(False, "its session ended"))
         if self._live is not None:
             self._live.channels.discard(self)
-
-
-class TargetChannel(asyncssh.SSHClientSession[bytes]):
-    """The other end of it, at the target."""
-
-    def __init__(self, person: PersonChannel) -> None:
-        self._person = person
-
-    def data_received(self, data: bytes, datatype: int | None) -> None:
-        self._person.from_target(data, datatype)
-
-    def eof_received(self) -> bool:
-        self._person.target_said_all()
-        return True
-
-    def exit_status_received(self, status: int) -> None:
-        self._person.target_exited(status)
-
-    def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
-        self._person.target_died(signal, core_dumped, msg, lang)
-
-    def pause_writing(self) -> None:
-        self._person.target_full(full=True)
-
-    def resume_writing(self) -> None:
-        self._person.target_full(full=False)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._person.target_lost()
 
 
 def _words(verdict: Verdict) -> tuple[str, str]:

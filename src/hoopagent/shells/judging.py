@@ -18,6 +18,7 @@ from typing import Literal, Protocol
 from hoopagent.evidence import said
 from hoopagent.hold import Case, Ending, Hold, Terms
 from hoopagent.shells.live import ShellLive
+from hoopcore import passage
 from hoopcore.command import Shell
 from hoopcore.model import Held
 from hoopcore.policy import Verdict
@@ -45,6 +46,15 @@ class Asked:
     terminal: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A statement as it is recorded."""
+
+    kind: str
+    text: str
+    reading: Reading
+
+
 class Waiting(Protocol):
     """The channel on which a statement may have to wait."""
 
@@ -56,30 +66,51 @@ class Waiting(Protocol):
     def say(self, text: str, hint: str = "") -> None: ...
 
 
-async def judged(live: ShellLive, asked: Asked, seq: int, channel: Waiting) -> Verdict:
-    """The verdict, recorded.  RecorderFailed where it cannot be, and nothing may be done then."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a statement was numbered, read as, and judged to be."""
+
+    seq: int
+    verdict: Verdict
+    reading: Reading
+
+
+async def judged(live: ShellLive, asked: Asked, channel: Waiting) -> Told:
+    """What a channel is to be, judged and recorded.
+
+    RecorderFailed where it cannot be recorded, and nothing may be done then.
+    """
     reading = await _reading(live, asked)
-    ask = Ask(AskKind.TEXT, seq, text=asked.text.encode() or asked.kind.encode())
-    verdict = _listed(live, asked) or live.judge.judge(ask, reading)
+    spoken = Spoken(asked.kind, asked.text or asked.kind, reading)
+    return await _judged(live, spoken, channel, _listed(live, asked))
+
+
+async def judged_within(live: ShellLive, ask: passage.Ask, channel: Waiting) -> Told:
+    """What is asked for within a channel, such as a file; judged and recorded as above."""
+    spoken = Spoken("file", ask.text, Reading((ask.statement,)))
+    return await _judged(live, spoken, channel, None)
+
+
+async def _judged(
+    live: ShellLive, spoken: Spoken, channel: Waiting, listed: Verdict | None
+) -> Told:
+    ask = Ask(AskKind.TEXT, live.number(), text=spoken.text.encode("utf-8", "surrogateescape"))
+    verdict = listed or live.meter.judge(ask, spoken.reading)
     if verdict.held:
-        verdict = await _approved(live, asked, ask, reading, verdict, channel)
-    await record(live, asked, ask, reading, verdict)
-    return verdict
+        verdict = await _approved(live, spoken, ask, verdict, channel)
+    await record(live, spoken, ask, verdict)
+    return Told(ask.seq, verdict, spoken.reading)
 
 
 async def _approved(
-    live: ShellLive,
-    asked: Asked,
-    ask: Ask,
-    reading: Reading,
-    verdict: Verdict,
-    channel: Waiting,
+    live: ShellLive, spoken: Spoken, ask: Ask, verdict: Verdict, channel: Waiting
 ) -> Verdict:
     """What becomes of a statement that is held; each rule that holds it wants its own approval.
 
     Approved does not mean allowed: it is judged again when it is let go.
     """
     granted: set[Terms] = set()
+    reading = spoken.reading
     while verdict.held:
         found = [
             Terms(rule.name, rule.approvers, rule.votes, rule.wait, rule.reason)
@@ -95,13 +126,13 @@ async def _approved(
             return replace(verdict, held=False, reason=words)
         id = live.holds.new_id()
         verdict = replace(verdict, rule=missing.rule, reason=missing.why, hold=id)
-        event = await record(live, asked, ask, reading, verdict)
+        event = await record(live, spoken, ask, verdict)
         ending = await _wait(live, ask, reading, missing, event, id, channel)
         if not ending.approved:
             rule = missing.rule
             return Verdict(False, rule, ending.reason, ending.hint, hold=id, code=ending.code)
         granted.add(missing)
-        again = live.judge.judge(ask, reading)
+        again = live.meter.judge(ask, reading)
         verdict = replace(again, hold=id, approved=ending.by if again.allowed or again.held else ())
     return verdict
 
@@ -154,14 +185,12 @@ async def _wait(
         channel.hold = None
 
 
-async def record(
-    live: ShellLive, asked: Asked, ask: Ask, reading: Reading, verdict: Verdict
-) -> Said:
+async def record(live: ShellLive, spoken: Spoken, ask: Ask, verdict: Verdict) -> Said:
     """Returns once the statement is as durable as the target wants it."""
     prepared = live.prepared
     event = said(
         ask,
-        reading,
+        spoken.reading,
         allowed=verdict.allowed,
         rule=verdict.rule,
         reason=verdict.reason,
@@ -173,7 +202,7 @@ async def record(
         approved=verdict.approved,
         sweep=live.sweep,
     )
-    event.kind = asked.kind
+    event.kind = spoken.kind
     durable = live.recorder.append(event)
     if durable is not None:
         await durable

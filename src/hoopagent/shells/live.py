@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from hoopagent.holds import Holds
 from hoopagent.judge import Judge
 from hoopagent.live import Prepared
+from hoopagent.meter import Meter
 from hoopagent.recorder import Recorder
 from hoopagent.recording_keys import RecordingKeys
 from hoopcore.access import Access
@@ -46,6 +47,7 @@ class ShellLive:
     leave: Callable[[], None]  # closes the connection to the target
     keys: RecordingKeys
     holds: Holds
+    meter: Meter = field(init=False)
     sweep: Sweep | None = None  # finds what recordings leave out
     target: Any = None  # asyncssh's connection, once there is one
     policy_version: str = ""

@@ -33,6 +33,7 @@ from hoopagent.judge import Judge
 from hoopagent.ledger import Ledger
 from hoopagent.live import Prepared
 from hoopagent.means import Means, target_of
+from hoopagent.meter import Meter
 from hoopagent.recorder import Recorder, RecorderFailed
 from hoopagent.recording_keys import RecordingKeys
 from hoopagent.room import Room
@@ -41,7 +42,7 @@ from hoopagent.shells.target import Reaching, Way
 from hoopagent.store import Store, StoreAway
 from hoopagent.watch import Watch
 from hoopcore.masking import Masking
-from hoopcore.model import Session, new_id
+from hoopcore.model import AuditEvent, Session, new_id
 from hoopcore.recording import EndCause, Header, Notice
 from hoopcore.recording import Policy as PolicyEvent
 from hoopcore.stream import LoginRefused
@@ -222,8 +223,13 @@ class Shells:
             parts.holds,
         )
         live.target, live.policy_version, live.sweep = connection, version, masking.sweep
+        live.meter = Meter(live, parts.ledger, judge.judge, self._audit, parts.clock.late)
+        await parts.ledger.open(live.access.grants)
         failing.live = live
         return live
+
+    def _audit(self, event: AuditEvent) -> None:
+        self.parts.background.apart(self.parts.store.audit(event))
 
     def renew(self) -> None:
         """Other rules and targets are in force: what is asked next is judged by them."""
@@ -247,6 +253,8 @@ class Shells:
             live.prepared = replace(live.prepared, section=section, target=target, told=told)
             live.judge.facts = replace(live.judge.facts, target=target, roles=told.roles)
             live.judge.policy, live.sweep = policy, masking.sweep
+            # What other agents have counted: budgets may be new.
+            self.parts.background.apart(self.parts.ledger.open(live.access.grants))
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -278,6 +286,7 @@ class Shells:
         parts.room.give_back(live.record.principal, live.record.target)
         parts.changed()
         try:
+            await parts.ledger.save()
             await parts.store.update_session(ended)
         except StoreAway:
             # The recording is whole; the next start makes the store agree with it.

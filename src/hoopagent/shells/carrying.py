@@ -1,0 +1,310 @@
+"""What goes both ways on one channel, once the target has opened its own end of it.
+
+A passage (``hoopcore.passage``) sees every byte first and says what goes on.  What it asks is
+judged and recorded before it is told the verdict, and the person is not read from meanwhile.  Where
+it changes nothing, bytes go straight through.
+
+Neither side is read faster than the other one takes, nor than the recording is written.
+
+Order of the file: which passage, stopping a side, the bytes, the target's end of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter, deque
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+import asyncssh
+
+from hoopagent.recorder import RecorderFailed
+from hoopagent.shells.judging import Asked, Told
+from hoopagent.shells.live import ShellLive
+from hoopagent.shells.screen import Screen
+from hoopcore.passage import Ask, Done, Given, Masked, Passage, Plain, Stop, ToPerson, ToTarget
+from hoopcore.policy import Amount
+from hoopcore.recording import EndCause
+from hoopcore.statement import Reading
+
+
+def passage_for(live: ShellLive, asked: Asked, reading: Reading) -> Passage:
+    """Who reads what goes through a channel that is this."""
+    return Plain()
+
+
+class Person(Protocol):
+    """The person's end of a channel."""
+
+    def to_person(self, do: str, *arguments: Any) -> None:
+        """One call of their channel; nothing where it is over."""
+        ...
+
+    def apart(self, work: Coroutine[Any, Any, None]) -> None:
+        """Work that ends the channel where it fails."""
+        ...
+
+    async def judged(self, ask: Ask) -> Told: ...
+
+    def stop(self, words: str, hint: str = "") -> None:
+        """It ends here, as what hoop itself could not do."""
+        ...
+
+    def target_lost(self) -> None:
+        """The target's end is closed, and all that it said has been told."""
+        ...
+
+
+class Brake:
+    """One side is read from while nobody has a reason against it."""
+
+    def __init__(self) -> None:
+        self._reasons: set[str] = set()
+        self._channel: Any = None
+
+    def of(self, channel: Any) -> None:
+        """That side's channel, from now on."""
+        self._channel = channel
+        self._do("pause_reading" if self._reasons else "resume_reading")
+
+    def put(self, reason: str) -> None:
+        self._reasons.add(reason)
+        self._do("pause_reading")
+
+    def lift(self, reason: str) -> None:
+        if reason in self._reasons:
+            self._reasons.discard(reason)
+            if not self._reasons:
+                self._do("resume_reading")
+
+    def _do(self, what: str) -> None:
+        if self._channel is not None:
+            with contextlib.suppress(OSError):
+                getattr(self._channel, what)()
+
+
+class Carried:
+    """The bytes of one channel."""
+
+    def __init__(
+        self, person: Person, live: ShellLive, passage: Passage, screen: Screen | None
+    ) -> None:
+        self.bytes = 0  # that the person got
+        self.masked: Counter[str] = Counter()
+        self.of_person, self.of_target = Brake(), Brake()
+        self._person = person
+        self._live = live
+        self._passage = passage
+        self._plain = type(passage) is Plain
+        self._screen = screen
+        self._target: Any = None
+        self._kept: deque[bytes | None] = deque()  # of the person, for later; None is its end
+        self._asking = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._target_done = False
+        self._over = False
+
+    def begin(self, target: Any) -> None:
+        """The target has opened its end: what was kept goes there."""
+        self._target = target
+        self.of_target.of(target)
+        self._go_on()
+
+    # --- the person's side ------------------------------------------------------------------------
+
+    def from_person(self, data: bytes | None) -> None:
+        """Bytes, or their end."""
+        if self._kept or self._asking or self._target is None:
+            # asyncssh reads until it is paused; what comes by then fits in the channel's window.
+            self._kept.append(data)
+        else:
+            self._pass_on(data)
+
+    def _pass_on(self, data: bytes | None) -> None:
+        if self._over:
+            return
+        if data is None:
+            self._do(self._passage.person_done())
+            self.to_target("write_eof")
+        elif self._plain:
+            self.to_target("write", data)
+        else:
+            self._do(self._passage.from_person(data))
+
+    def _go_on(self) -> None:
+        while self._kept and not self._asking and not self._over:
+            self._pass_on(self._kept.popleft())
+
+    def to_target(self, do: str, *arguments: Any) -> None:
+        """Nothing, where there is no channel there, or it has gone meanwhile."""
+        if self._target is not None:
+            with contextlib.suppress(OSError):
+                getattr(self._target, do)(*arguments)
+
+    def resized(self, *size: int) -> None:
+        """The person's terminal has that size from here on."""
+        if self._screen is not None and not self._over:
+            try:
+                self._screen.resized(*size[:2])
+            except RecorderFailed:
+                self._not_recorded()
+                return
+        self.to_target("change_terminal_size", *size)
+
+    # --- the target's side ------------------------------------------------------------------------
+
+    def from_target(self, data: bytes, *, stderr: bool) -> None:
+        if self._over:
+            return
+        if self._plain:
+            self._to_person(data, stderr=stderr)
+            return
+        self._do(self._passage.from_target(data, stderr=stderr))
+        self._wait()
+
+    def target_done(self) -> None:
+        """It says no more."""
+        if not self._target_done and not self._over:
+            self._target_done = True
+            self._do(self._passage.target_done())
+            self._person.to_person("write_eof")
+
+    def target_lost(self) -> None:
+        """Its channel is closed."""
+        if not self._target_done and not self._over:
+            self._target_done = True
+            self._do(self._passage.target_done())
+        self._person.target_lost()
+
+    def _wait(self) -> None:
+        """Has the passage told when nothing comes for a while, where it holds something back."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        patience = self._passage.patience
+        if patience is not None and not self._over:
+            self._timer = asyncio.get_running_loop().call_later(patience, self._quiet)
+
+    def _quiet(self) -> None:
+        self._timer = None
+        if not self._over:
+            self._do(self._passage.quiet())
+
+    def _to_person(self, data: bytes, *, stderr: bool) -> None:
+        """Charged, recorded, and only then told."""
+        if not data or self._over or not self._live.meter.charge(Amount(bytes=len(data))):
+            return
+        self.bytes += len(data)
+        screen = self._screen
+        if screen is not None:
+            try:
+                screen.shown(data)
+            except RecorderFailed:
+                self._not_recorded()
+                return
+            if screen.full is not None and not screen.full.done():
+                self.of_target.put("recording")
+                screen.full.add_done_callback(self._caught_up)
+        kind = asyncssh.EXTENDED_DATA_STDERR if stderr else None
+        self._person.to_person("write", data, kind)
+
+    def _caught_up(self, done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self.of_target.lift("recording")
+
+    def _not_recorded(self) -> None:
+        words = "this session can no longer be recorded"
+        self._live.end("", words, EndCause.RECORDING_FAILED)
+
+    # --- what the passage says --------------------------------------------------------------------
+
+    def _do(self, given: list[Given]) -> None:
+        for one in given:
+            match one:
+                case ToPerson():
+                    self._to_person(one.data, stderr=one.stderr)
+                case ToTarget():
+                    self.to_target("write", one.data)
+                case Ask():
+                    self._asking = True
+                    self.of_person.put("asking")
+                    self._person.apart(self._ask(one))
+                case Done() | Masked():
+                    self._account(one)
+                case Stop():
+                    self._person.stop(one.words, one.hint)
+            if self._over:
+                return
+
+    async def _ask(self, ask: Ask) -> None:
+        told = await self._person.judged(ask)
+        verdict = told.verdict
+        refusal = ""
+        if not verdict.allowed:
+            refusal = f'refused by rule "{verdict.rule}": {verdict.reason}'
+        self._asking = False
+        if self._over:
+            return
+        self._do(self._passage.decided(told.seq, refusal))
+        self._go_on()
+        if not self._asking:
+            self.of_person.lift("asking")
+        self._wait()
+
+    def _account(self, one: Done | Masked) -> None:
+        if isinstance(one, Masked):
+            self.masked.update(one.counts)
+            self._live.meter.charge(Amount(sensitive=sum(one.counts.values())))
+            return
+        try:
+            self._live.recorder.append_later(one.event)
+        except RecorderFailed:
+            self._not_recorded()
+
+    def close(self) -> None:
+        """Nothing goes on any more; what was under way is accounted for."""
+        if self._over:
+            return
+        self._over = True
+        self._kept.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+        for one in self._passage.closed():
+            if isinstance(one, Done | Masked):
+                self._account(one)
+        if self._screen is not None:
+            with contextlib.suppress(RecorderFailed):
+                self._screen.close()
+        self.to_target("abort")
+
+
+class TargetChannel(asyncssh.SSHClientSession[bytes]):
+    """The target's end."""
+
+    def __init__(self, carried: Carried) -> None:
+        self._carried = carried
+        self.status: int | None = None
+        self.signal: tuple[str, bool, str, str] | None = None
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        self._carried.from_target(data, stderr=datatype is not None)
+
+    def eof_received(self) -> bool:
+        self._carried.target_done()
+        return True
+
+    def exit_status_received(self, status: int) -> None:
+        self.status = status
+
+    def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
+        self.signal = (signal, core_dumped, msg, lang)
+
+    def pause_writing(self) -> None:
+        self._carried.of_person.put("target")
+
+    def resume_writing(self) -> None:
+        self._carried.of_person.lift("target")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._carried.target_lost()
