@@ -17,6 +17,7 @@ import struct
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from hoopcore.command import Transfer
 from hoopcore.passage import Ask, Done, Given, Stop, ToPerson, ToTarget, Wait
 from hoopcore.policy import FileRules
 from hoopcore.protocols.sftp import judging
@@ -59,7 +60,7 @@ class _Due(NamedTuple):
     kind: Kind
     opened: Opened | None = None
     at: int = 0
-    count: int = 0
+    most: int = 0  # bytes that go with it
     own: Callable[[Reply], None] | None = None
 
 
@@ -79,6 +80,7 @@ class Sftp:
 
     def __init__(self, rules: FileRules) -> None:
         self.rules = rules
+        self.home = b""
         self._person, self._target = Frames(), Frames()
         self._to_person, self._to_target = Outlet(), Outlet()
         self._later_person: list[bytes] = []  # once the packet that is on its way is through
@@ -159,6 +161,8 @@ class Sftp:
             if due.own is not None:
                 return False  # the agent has that number; the client's turn comes
             raise Unreadable("the client gives a number twice")
+        if kind == Type.WRITE and frames.have < 13:
+            return False
         if kind == Type.WRITE:
             return self._write(head, length, id)
         if frames.have < 4 + length:
@@ -225,8 +229,7 @@ class Sftp:
         opened = self._open.get(handle)
         reply = b""
         if opened is None or opened.up is None:
-            code = Code.FAILURE if opened is None else Code.NO_SUCH_FILE
-            reply = status(id, code, "hoop: this is not open for writing")
+            reply = status(id, _not_for_that(opened), "hoop: this is not open for writing")
             opened = opened or _NOBODYS
         elif opened.refused or opened.beyond(max(at + count, opened.up.through + count)):
             if not opened.refused:
@@ -279,33 +282,32 @@ class Sftp:
             if opened.refused or (size is not None and opened.beyond(size)):
                 self._say_status(request.id, Code.PERMISSION_DENIED, _hoop(opened.watch.words))
                 return
-            what = f"change {opened.path}"
-            self._work = judging.judged_open(self, request, "change", what, opened.files, size)
-            self._step(None)
-            if size is not None:
-                opened.cut(size)
+            what, transfer = f"change {opened.path}", Transfer("change", opened.files, size)
+            self._change(request, what, transfer, lambda: opened.cut(size))
         else:
             self._pass_on(request, _Due(request.kind, opened))
 
     def _copy(self, request: Request, source: Opened, copy: Opened) -> None:
         """From one open file to another, at the target."""
-        at, count, onto = request.numbers
+        _, count, onto = request.numbers
         if source.down is None or copy.up is None:
             self._wrong_handle(request.id, source)
             return
         if copy.refused or copy.beyond(onto + count) or (copy.watch and not count):
             self._say_status(request.id, Code.PERMISSION_DENIED, _hoop(copy.watch.words))
             return
-        copy.mixed = True
         what = f"upload {copy.path}, copied from {source.path}"
-        files = (*copy.files, *source.files)
-        self._work = judging.judged_open(self, request, "upload", what, files, count or None)
+        transfer = Transfer("upload", (*copy.files, *source.files), count or None)
+        self._change(request, what, transfer, copy.mix)
+
+    def _change(
+        self, request: Request, what: str, transfer: Transfer, then: Callable[[], None]
+    ) -> None:
+        self._work = judging.judged_open(self, request, what, transfer, then)
         self._step(None)
 
     def _wrong_handle(self, id: int, opened: Opened | None) -> None:
-        folder = opened is not None and opened.down is None and opened.up is None
-        code = Code.FAILURE if opened is None or folder else Code.NO_SUCH_FILE
-        self._say_status(id, code, "hoop: this is not open for that")
+        self._say_status(id, _not_for_that(opened), "hoop: this is not open for that")
 
     def _pass_on(self, request: Request, due: _Due) -> None:
         self._due[request.id] = due
@@ -346,7 +348,7 @@ class Sftp:
             self._own = 0xF0000000 + (self._own + 1) % 0x0F000000
         id, self._own = self._own, 0xF0000000 + (self._own + 1) % 0x0F000000
         count = int.from_bytes(own.parts[-1]) if own.kind == Type.READ else 0
-        self._due[id] = _Due(Type(own.kind), opened, 0, count, then)
+        self._due[id] = _Due(own.kind, None, 0, count, then)
         data = packet(own.kind, id, *own.parts)
         if self._uploading is not None:
             self._later_target.append(data)
@@ -445,7 +447,7 @@ class Sftp:
             opened.read_ended(due.at, code)
         elif due.kind == Type.WRITE and opened is not None:
             opened.under_way -= 1
-            opened.answered(due.count, code)
+            opened.answered(due.most, code)
         elif due.kind == Type.CLOSE and opened is not None:
             if code != Code.OK:
                 opened.failed = opened.failed or words(code)
@@ -476,7 +478,7 @@ class Sftp:
             return False
         count = int.from_bytes(head[9:13])
         opened = due.opened
-        if opened is None or count != length - 9 or count > due.count:
+        if opened is None or count != length - 9 or count > due.most:
             raise Unreadable("the target gives more than was asked for")
         del self._due[id]
         opened.under_way -= 1
@@ -565,6 +567,13 @@ class Sftp:
 
 
 _NOBODYS = Opened("")
+
+
+def _not_for_that(opened: Opened | None) -> int:
+    """What OpenSSH says to reading or writing what is not open for it."""
+    if opened is None or (opened.down is None and opened.up is None):
+        return Code.FAILURE
+    return Code.NO_SUCH_FILE
 
 
 def _hoop(text: str) -> str:
