@@ -185,17 +185,19 @@ def test_forwards_are_refused(ana: Person, world: SshWorld) -> None:
     assert b"SSH-2.0" not in done.stdout
 
 
-def waiting(ana: Person, ben: Person, text: str) -> tuple[subprocess.Popen[bytes], str]:
+def waiting(
+    ana: Person, ben: Person, text: str, *, target: str = "web-exec", rule: str = "ask-first"
+) -> tuple[subprocess.Popen[bytes], str]:
     """A command that is held, and the id under which it waits."""
     process = subprocess.Popen(
-        command(ana, "web-exec", text),
+        command(ana, target, text),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     assert process.stderr is not None
     said = process.stderr.readline().decode()
-    assert 'held by rule "ask-first"' in said, said
+    assert f'held by rule "{rule}"' in said, said
     found = re.search(r"hold-\w+", said)
     assert found, said
     shown = next(one for one in ben.json("requests", "--to-decide") if one["id"] == found[0])

@@ -14,6 +14,7 @@ from hoopcore.shell.grammar import parse
 from hoopcore.shell.tables import (
     DANGEROUS,
     ESCAPES,
+    NAMED_ELSEWHERE,
     NO_FILES,
     RECURSIVE,
     RECURSIVE_OPTION,
@@ -131,6 +132,9 @@ class Seeing:
 
     def _name_beneath(self, command: Command) -> None:
         """What goes down into folders touches whatever is beneath what it names."""
+        elsewhere = NAMED_ELSEWHERE.get(command.family)
+        if elsewhere is not None and any(elsewhere.fullmatch(one.said) for one in command.words):
+            self.files.append(Text("", whole=False))
         if command.family not in RECURSIVE and not (
             command.family in RECURSIVE_WITH
             and any(RECURSIVE_OPTION.match(word.said) or not word.said for word in command.words)

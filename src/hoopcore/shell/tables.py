@@ -91,15 +91,33 @@ SHELL_WORDS = _words(
     coproc"""
 )
 
-# What goes down into folders, always or with an option.
+# What goes down into folders, always or with an option; or gives a folder another name, under
+# which nobody knows it again.
 RECURSIVE = _words(
     """tar find rsync zip 7z 7za mv cpio pax tree du rg ag ack restic borg fd fdfind docker podman
-    kubectl shred"""
+    kubectl shred ln mount bindfs mergerfs pivot_root chroot"""
 )
 RECURSIVE_WITH = _words(
-    "cp scp grep egrep fgrep zgrep ls diff chmod chown chgrp rm setfacl getfacl ln chcon restorecon"
+    "cp scp grep egrep fgrep zgrep ls diff chmod chown chgrp rm setfacl getfacl chcon restorecon"
 )
 RECURSIVE_OPTION = re.compile(r"-[A-Za-z]*[rRad]|--(r|a|d)")
+
+# Words with which files are named elsewhere than in the text: in a list, below another root.
+NAMED_ELSEWHERE = {
+    "tar": re.compile(r"-[A-Za-z]*T.*|--fi.*|(?!.*[/.])[A-Za-z]*T[A-Za-z]*"),
+    "cpio": re.compile(r".*", re.DOTALL),
+    "pax": re.compile(r".*", re.DOTALL),
+    "zip": re.compile(r"-@|-.*@.*|-"),
+    "7z": re.compile(r"@.*|-i.*@.*"),
+    "7za": re.compile(r"@.*|-i.*@.*"),
+    "wc": re.compile(r"--f.*"),
+    "sort": re.compile(r"--f.*"),
+    "du": re.compile(r"--f.*"),
+    "rsync": re.compile(r"--fi.*|--in.*|--ex.*|-[A-Za-z0-9]*f.*"),
+    "file": re.compile(r"-[A-Za-z]*f.*|--f.*"),
+    "sudo": re.compile(r"-[A-Za-z]*R.*|--chr.*"),
+    "rg": re.compile(r"-f.*|--file.*|--pre.*"),
+}
 
 INTERPRETERS = re.compile(
     r"(python|pypy|perl|ruby|node|nodejs|php|lua|luajit|tclsh|wish|Rscript|deno|bun|groovy|guile)"
