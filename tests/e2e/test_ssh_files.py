@@ -126,3 +126,145 @@ def test_sftp_gets_and_puts_and_each_file_is_accounted_for(ana: Person, there: P
         ("download", f"{there}/empty", 0, digest(b"")),
     ]
     assert [one.get("outcome", "whole") for one in found] == ["whole"] * 3
+
+
+def test_a_path_is_refused_by_whatever_name(ana: Person, there: Path) -> None:
+    (there / "secrets").mkdir()
+    (there / "secrets" / "key").write_bytes(b"the key")
+    done = sftp(
+        ana,
+        "web-ca",
+        f"-get {there}/secrets/key {there}/got1",
+        f"-symlink {there}/secrets {there}/zz",
+        f"-get {there}/zz/key {there}/got6",
+        f"-ln {there}/secrets/key {there}/hard",
+        f"-rename {there}/secrets {there}/open",
+        f"cd {there}",
+        f"-get ./x/..//secrets/key {there}/got4",
+        f"-put {there}/plain secrets/new",
+        f"-get {there}/innocent {there}/got5",
+    )
+    assert not list(there.glob("got*"))
+    assert sorted(path.name for path in there.iterdir()) == ["secrets", "zz"]
+    assert b'refused by rule "no-secret-files": secrets stay where they are' in done.stderr
+
+    (there / "link").symlink_to("secrets")  # somebody else has put it there
+    (there / "innocent").symlink_to("link/key")
+    done = sftp(
+        ana,
+        "web-ca",
+        f"-get {there}/link/key {there}/got2",
+        f"-get {there}/innocent {there}/got3",
+        f"-ls {there}/link",
+        f"-rm {there}/secrets/key",
+    )
+    assert not list(there.glob("got*"))
+    assert (there / "secrets" / "key").exists()
+    said = [event for event in recorded(ana, "web-ca") if event["type"] == "statement"]
+    refused = [event["text"] for event in said if event.get("verdict") == "refuse"]
+    assert any(f"innocent (really {there}/secrets/key)" in text for text in refused), refused
+
+    # to look is not recorded one by one, but to look where one may not is
+    assert f"look {there}/secrets/key" in refused
+
+
+def test_large_files_are_refused_before_and_on_their_way(ana: Person, there: Path) -> None:
+    (there / "large").write_bytes(b"x" * 2_000_000)
+    (there / "fits").write_bytes(b"y" * (1 << 20))
+    done = sftp(
+        ana,
+        "web-ca",
+        f"-get {there}/large {there}/got",
+        f"-put {there}/large {there}/put",
+        f"-get {there}/fits {there}/got-fits",
+        f"-put {there}/fits {there}/put-fits",
+    )
+    assert b"large files want a ticket" in done.stderr
+    assert not (there / "got").exists() or (there / "got").read_bytes() == b""
+    assert (there / "put").stat().st_size <= 1 << 20
+    assert (there / "got-fits").read_bytes() == (there / "put-fits").read_bytes()
+    outcomes = {
+        one["path"].rpartition("/")[2]: one.get("outcome", "whole") for one in files(ana, "web-ca")
+    }
+    assert outcomes == {"large": "refused", "put": "refused", "fits": "whole", "put-fits": "whole"}
+
+
+def test_a_file_with_cards_in_it_does_not_leave(ana: Person, there: Path) -> None:
+    rows = b"nothing to see\n" * 20_000
+    (there / "first").write_bytes(CARD + rows)
+    (there / "later").write_bytes(rows[:150_000] + CARD * 800 + rows[:150_000])
+    (there / "clean").write_bytes(rows)
+    done = sftp(
+        ana,
+        "web-ca",
+        f"-get {there}/first {there}/got-first",
+        f"-get {there}/later {there}/got-later",
+        f"get {there}/clean {there}/got-clean",
+    )
+    assert b"cards stay where they are" in done.stderr
+    for name in ("got-first", "got-later"):
+        assert not (there / name).exists() or not (there / name).read_bytes()
+    assert (there / "got-clean").read_bytes() == rows
+    refused = [one["path"] for one in files(ana, "web-ca") if one.get("outcome") == "refused"]
+    assert refused == [f"{there}/first", f"{there}/later"]
+
+
+def test_what_is_refused_is_not_the_end(ana: Person, there: Path) -> None:
+    (there / "a").write_bytes(b"a")
+    done = sftp(ana, "web-ca", f"-rm {there}/a", f"get {there}/a {there}/b", f"mkdir {there}/d")
+    assert done.returncode == 0
+    assert (there / "a").exists()
+    assert (there / "b").read_bytes() == b"a"
+    assert (there / "d").is_dir()
+
+
+def test_scp_in_its_new_mode_copies_folders(ana: Person, there: Path) -> None:
+    tree = {"one": os.urandom(70_000), "sub/two": b"2", "sub/three": b""}
+    for name, data in tree.items():
+        path = there / "from" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    for source, goal in ((f"{there}/from", f"{there}/up"), (f"{there}/up", f"{there}/down")):
+        host = f"{ana.name}+bash-1@127.0.0.1:"
+        up = goal.endswith("up")
+        names = (source, host + goal) if up else (host + source, goal)
+        subprocess.run(
+            [stock("scp"), "-s", "-r", "-p", "-q", *options(ana), *names], timeout=60, check=True
+        )
+        found = {one["path"]: one for one in files(ana, "bash-1")}
+        for name, data in tree.items():
+            assert (Path(goal) / name).read_bytes() == data
+            told = found[f"{goal if up else source}/{name}"]
+            assert (told.get("sha256"), told.get("size", 0)) == (digest(data), len(data))
+            assert told["direction"] == ("upload" if up else "download")
+
+
+def test_a_resumed_transfer_is_a_part(ana: Person, there: Path) -> None:
+    data = os.urandom(400_000)
+    (there / "whole").write_bytes(data)
+    (there / "half").write_bytes(data[:100_000])
+    sftp(ana, "bash-1", f"reget {there}/whole {there}/half")
+    assert (there / "half").read_bytes() == data
+    (found,) = files(ana, "bash-1")
+    assert (found["size"], found["outcome"]) == (300_000, "part")
+    assert not found["sha256"]
+
+
+def test_a_transfer_that_is_cut_is_a_part(ana: Person, there: Path) -> None:
+    (there / "big").write_bytes(os.urandom(3_000_000))
+    user = f"User={ana.name}+bash-1"
+    process = subprocess.Popen(
+        [stock("sftp"), *options(ana), "-l", "4000", "-o", user, "-b", "-", "127.0.0.1"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    assert process.stdin is not None
+    process.stdin.write(f"get {there}/big {there}/got\n".encode())
+    process.stdin.close()
+    until(lambda: (there / "got").exists() and (there / "got").stat().st_size, "it has begun")
+    process.kill()
+    process.wait(10)
+    (found,) = files(ana, "bash-1")
+    assert found["outcome"] == "part"
+    assert not found["sha256"]
