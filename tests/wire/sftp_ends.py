@@ -62,7 +62,8 @@ class Server:
     def say(self, data: bytes) -> bytes:
         """Its answers, one to each packet that is whole now."""
         stdin, stdout = self.process.stdin, self.process.stdout
-        assert stdin is not None and stdout is not None
+        assert stdin is not None
+        assert stdout is not None
         stdin.write(data)
         self._pending += data
         answers = b""

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hoopcore.policy import FileRules
 from hoopcore.protocols.sftp.wire import Fields, Type, string, u32, u64
 from tests.servers import private_folder
 from tests.wire.sftp_ends import Person, Server, Through, rules
@@ -105,14 +103,19 @@ class Asking:
         if name.startswith((b"limits", b"unknown")):
             return before, [], None
         if name == b"copy-data":
-            count = dice.choice([5, 300] if self.real else [0, 5, 300])  # no limit is refused where one is
+            # All that there is may be more than a rule lets, so it is refused where there is one.
+            count = dice.choice([5, 300] if self.real else [0, 5, 300])
             numbers = (dice.randrange(50), count, dice.randrange(50))
             self.second = dice.choice(self.handles) if self.handles else (b"yy",) * 2
             return before, [u64(numbers[0]), u64(numbers[1]), b"SECOND", u64(numbers[2])], handle
         return before, [], handle
 
     def both(
-        self, kind: int, before: list[bytes], behind: list[bytes], handle: tuple[bytes, bytes] | None
+        self,
+        kind: int,
+        before: list[bytes],
+        behind: list[bytes],
+        handle: tuple[bytes, bytes] | None,
     ) -> tuple[bytes, bytes, int]:
         answers = []
         self.last = before, behind
@@ -200,8 +203,9 @@ def test_any_requests_get_the_same_answers(place: Path, text: str, cut: int) -> 
     for seed in range(60 if LONG else 6):
         folders = furnish(place / f"{seed}a"), furnish(place / f"{seed}b")
         direct, server = Server(folders[0]), Server(folders[1])
-        through = Through(server, _with(text), cut=cut)
-        asking = Asking(random.Random(seed * 7 + cut), Person(direct), Person(through), real=bool(text))
+        through = Through(server, rules(text), cut=cut)
+        dice = random.Random(seed * 7 + cut)
+        asking = Asking(dice, Person(direct), Person(through), real=bool(text))
         for number in range(150):
             one, other, kind = asking.step()
             wanted, got = (
@@ -215,10 +219,3 @@ def test_any_requests_get_the_same_answers(place: Path, text: str, cut: int) -> 
         assert tree(folders[0]) == tree(folders[1])
         shutil.rmtree(folders[0])
         shutil.rmtree(folders[1])
-
-
-def _with(text: str) -> FileRules:
-    return rules(text)
-
-
-__all__ = ["struct"]
