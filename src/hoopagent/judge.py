@@ -43,7 +43,7 @@ class Judge:
         if ask.prepared and ask.name and self.facts.pooled:
             return Verdict(False, *NAMED)
         try:
-            standing = self.now
+            standing = self.in_force
             found = self._judged.get(id(reading.statements))
             if (
                 found is not None
@@ -79,7 +79,7 @@ class Judge:
         return self._standing
 
     @property
-    def now(self) -> BoundPolicy:
+    def in_force(self) -> BoundPolicy:
         """The rules, as they are sorted for what is true now."""
         standing = self._standing
         if (
