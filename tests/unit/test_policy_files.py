@@ -1,4 +1,4 @@
-"""Rules on files that SFTP, scp and rsync carry: what they match, what they watch, how they load."""
+"""Rules on files that SFTP, scp and rsync carry: what they match and watch, how they load."""
 
 from __future__ import annotations
 
