@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
+import io
+import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import paramiko
 import pytest
 
-from tests.e2e.ssh_world import SshWorld, options, stock
-from tests.e2e.test_ssh_targets import recorded, until
+from tests.e2e.ssh_world import SshWorld, options, stock, told
+from tests.e2e.test_ssh_lane import kept
+from tests.e2e.test_ssh_targets import connected, recorded, until
 from tests.e2e.world import Person
 from tests.worlds import signed_in, started
 
@@ -39,6 +47,15 @@ verdict = "refuse"
 reason = "cards stay where they are"
 targets = ["web-ca"]
 containing = ["card"]
+
+[[rule]]
+name = "ask-for-it"
+verdict = "hold"
+reason = "somebody looks at it"
+targets = ["web-ca"]
+transfers = ["download"]
+paths = ["*/asked/*"]
+approvers = ["dba"]
 
 [[rule]]
 name = "nothing-removed"
@@ -268,3 +285,102 @@ def test_a_transfer_that_is_cut_is_a_part(ana: Person, there: Path) -> None:
     (found,) = files(ana, "bash-1")
     assert found["outcome"] == "part"
     assert not found["sha256"]
+
+
+@contextmanager
+def paramiko_client(person: Person, target: str) -> Iterator[paramiko.SFTPClient]:
+    mine = kept(person)
+    key = paramiko.Ed25519Key.from_private_key(io.StringIO(mine.key))
+    key.load_certificate(mine.certificate)
+    host, _, port = told(person)["ssh"].partition(":")
+    with contextlib.closing(paramiko.Transport((host, int(port)))) as transport:
+        transport.connect(username=f"{person.name}+{target}", pkey=key)
+        client = paramiko.SFTPClient.from_transport(transport)
+        assert client is not None
+        yield client
+
+
+def test_paramiko_asks_for_all_of_a_file_at_once(ana: Person, there: Path) -> None:
+    data = os.urandom(5_000_000)
+    with paramiko_client(ana, "bash-1") as client:
+        client.putfo(io.BytesIO(data), f"{there}/a")
+        got = io.BytesIO()
+        client.getfo(f"{there}/a", got)
+        client.rename(f"{there}/a", f"{there}/b")
+        client.posix_rename(f"{there}/b", f"{there}/c")
+        client.chmod(f"{there}/c", 0o600)
+        assert client.stat(f"{there}/c").st_size == len(data)
+        assert client.listdir(str(there)) == ["c"]
+        with client.open(f"{there}/c", "r") as file:
+            file.seek(1000)
+            assert file.read(10) == data[1000:1010]
+        with pytest.raises(OSError, match="o such file"):
+            client.open(f"{there}/nothing")
+        client.remove(f"{there}/c")
+    assert got.getvalue() == data
+    found = files(ana, "bash-1")
+    whole = ("whole", len(data), digest(data))
+    assert [(one["outcome"], one["size"], one["sha256"]) for one in found] == [
+        whole,
+        whole,
+        ("part", 10, ""),
+        ("failed: no such file", 0, ""),
+    ]
+
+
+def test_paramiko_hears_the_words_of_a_refusal(ana: Person, there: Path) -> None:
+    (there / "a").write_bytes(b"a")
+    with paramiko_client(ana, "web-ca") as client, pytest.raises(PermissionError) as refused:
+        client.remove(f"{there}/a")
+    assert 'hoop: refused by rule "nothing-removed": nothing is removed here' in str(refused.value)
+
+
+async def test_asyncssh_carries_many_files_at_once(ana: Person, there: Path) -> None:
+    tree = {f"file{number}": os.urandom(number * 40_000) for number in range(12)}
+    (there / "from").mkdir()
+    for name, data in tree.items():
+        (there / "from" / name).write_bytes(data)
+    for target in ("bash-1", "web-ca"):
+        async with connected(ana, target) as connection, connection.start_sftp_client() as client:
+            await client.put(f"{there}/from", f"{there}/up-{target}", recurse=True)
+            names = [f"{there}/up-{target}/{name}" for name in tree]
+            (there / f"down-{target}").mkdir()
+            await asyncio.gather(*(client.get(n, f"{there}/down-{target}/") for n in names))
+            await client.copy(names[3], f"{there}/copy-{target}")
+        found = files(ana, target)
+        for name, data in tree.items():
+            assert (there / f"down-{target}" / name).read_bytes() == data
+            both = [one for one in found if one["path"] == f"{there}/up-{target}/{name}"]
+            assert {(one["direction"], one["sha256"]) for one in both} >= {
+                ("upload", digest(data)),
+                ("download", digest(data)),
+            }
+        assert (there / f"copy-{target}").read_bytes() == tree["file3"]
+
+
+def test_a_download_waits_for_an_approval(ana: Person, there: Path, world: FilesWorld) -> None:
+    ben = signed_in(world, "ben")
+    (there / "asked").mkdir()
+    (there / "asked" / "a").write_bytes(b"worth asking")
+    process = subprocess.Popen(
+        [stock("sftp"), *options(ana), "-o", f"User={ana.name}+web-ca", "-b", "-", "127.0.0.1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stderr is not None
+    process.stdin.write(f"ls {there}/asked\nget {there}/asked/a {there}/got\n".encode())
+    process.stdin.close()
+    said = process.stderr.readline().decode()
+    found = re.search(r"hold-\w+", said)
+    assert found, said
+    (shown,) = [one for one in ben.json("requests", "--to-decide") if one["id"] == found[0]]
+    assert f"download {there}/asked/a" in json.dumps(shown)
+    assert not (there / "got").exists() or not (there / "got").read_bytes()
+    ben.hoop("approve", found[0], "--reason", "a test")
+    assert process.wait(60) == 0
+    process.stderr.close()
+    assert (there / "got").read_bytes() == b"worth asking"
+    (one,) = files(ana, "web-ca")
+    assert one["sha256"] == digest(b"worth asking")
