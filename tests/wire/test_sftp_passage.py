@@ -15,6 +15,7 @@ from hoopcore.model import Scope
 from hoopcore.passage import Ask, Done, Given, Stop, ToPerson, ToTarget, Wait
 from hoopcore.protocols.files import AHEAD, Account
 from hoopcore.protocols.sftp import Sftp
+from hoopcore.protocols.sftp.asking import LATER
 from hoopcore.protocols.sftp.passage import HELD
 from hoopcore.protocols.sftp.wire import LARGEST, Code, Type, packet, status, string, u32, u64
 from tests.servers import private_folder
@@ -400,31 +401,58 @@ def through(place: Path, text: str, scope: str = "*") -> tuple[Person, Through]:
     return Person(ends), ends
 
 
-def test_a_link_that_is_swapped_while_a_file_is_opened_gives_nothing() -> None:
-    """The target says first that it is harmless, and once it is open that it is not."""
+@pytest.mark.parametrize(
+    ("before", "after", "gives"),
+    [("/tmp/ok", "/tmp/ok", True), ("/tmp/ok", "/x/secret", False), ("/x/y", "/tmp/ok", False)],
+)
+def test_a_link_that_is_swapped_while_a_file_is_opened_gives_nothing(
+    before: str, after: str, gives: bool
+) -> None:
+    """The target says first that it is harmless, and around the opening that it is not."""
     passage = begun(NO_PATH)
-    body = string(b"/tmp/ok") + u32(1) + u32(0)
-    given = passage.from_person(packet(Type.OPEN, 1, body))
-    names = [b"/home/ana", b"/tmp/ok", b"HANDLE", b"ATTRS", b"/x/secret"]
-    said = b""
-    for name in names:
-        (own,) = frames(given_to(given))
-        id = int.from_bytes(own[1:5])
-        said += own[:1]
-        answer = packet(Type.NAME, id, u32(1), string(name), string(b""), u32(0))
-        if name == b"HANDLE":
-            answer = packet(Type.HANDLE, id, string(b"h"))
-        elif name == b"ATTRS":
-            answer = packet(Type.ATTRS, id, u32(0))
-        given = passage.from_target(answer, stderr=False)
+    given = passage.from_person(packet(Type.OPEN, 1, string(b"/tmp/ok") + u32(1) + u32(0)))
+    names = iter(["/home/ana", "/tmp/ok", before, after])
+    done: list[Done] = []
+    told = b""
+    kinds: list[int] = []
+    while wanted := frames(given_to(given)):
+        given = []
+        for own in wanted:
+            kinds.append(own[0])
+            id = own[1:5]
+            answers = {
+                Type.REALPATH: lambda: u32(1) + string(next(names).encode()) + string(b"") + u32(0),
+                Type.OPEN: lambda: string(b"h"),
+                Type.FSTAT: lambda: u32(0),
+                Type.CLOSE: lambda: OK,
+            }
+            reply = {Type.REALPATH: Type.NAME, Type.OPEN: Type.HANDLE, Type.FSTAT: Type.ATTRS}
+            kind = reply.get(Type(own[0]), Type.STATUS)
+            answer = packet(kind, int.from_bytes(id), answers[Type(own[0])]())
+            given += passage.from_target(answer, stderr=False)
         if asked(given):
-            given = passage.decided(7, "")
-    (own,) = frames(given_to(given))
-    assert own[0] == Type.CLOSE
-    given = passage.from_target(status(int.from_bytes(own[1:5]), 0, ""), stderr=False)
-    assert b"has changed" in given_to(given, ToPerson)
-    assert given_to(given, ToPerson)[4] == Type.STATUS
-    assert [one.event.outcome for one in given if isinstance(one, Done)] == ["refused"]
+            given += passage.decided(7, "")
+        told += given_to(given, ToPerson)
+        done += [one for one in given if isinstance(one, Done)]
+    assert (told[4] == Type.HANDLE) is gives
+    assert (kinds[-1] == Type.CLOSE) is not gives
+    assert gives or b"has changed" in told
+    assert [one.event.outcome for one in done] == ([] if gives else ["refused"])
+
+
+def test_answers_that_cannot_leave_are_bounded() -> None:
+    """A target stops in the middle of a packet, and the client asks for what nobody knows."""
+    passage = begun()
+    opened(passage)
+    passage.from_person(read(2, 0, 10))
+    passage.from_target(data(2, b"x" * 10)[:-1], stderr=False)
+    given: list[Given] = []
+    for _ in range(100):
+        given = passage.from_person(packet(99, 5) * 1000)
+        assert len(passage._later_person) <= LATER
+        if stopped(given):
+            return
+    assert Wait(True) in given or passage._person.have
 
 
 def test_a_file_that_grows_past_a_limit_is_ended_there() -> None:

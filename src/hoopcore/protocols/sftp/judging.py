@@ -4,8 +4,8 @@ Each is a generator: it gives an ``Ask``, or packets of the agent's own, and goe
 answers.  Nothing later of that person is read meanwhile.
 
 Where rules speak of paths, the target says what a path really is, and the request goes on with
-that, so that a link put there a moment later leads nowhere.  What has been opened is looked at
-once more.
+that, so that a link put there a moment later leads nowhere.  Right before and behind the opening
+the target is asked again.
 
 Order of the file: what is given and got, paths, requests that name files, files that are opened.
 """
@@ -331,14 +331,25 @@ def _opened(request: Request, seq: int, files: tuple[Text, ...]) -> Opened:
 def _watched(desk: Desk, request: Request, real: tuple[bytes, ...], opened: Opened) -> Work:
     """Opened by the agent, and shown to the person once nothing stands against it."""
     paths = _onward(request, real) or request.paths
-    (reply,) = yield (Own(Type.OPEN, request.body(paths)),)
+    open = Own(Type.OPEN, request.body(paths))
+    moved = False
+    if real:
+        # All at once: between the looks there is hardly time to swap a link and to swap it back.
+        look = Own(Type.REALPATH, (string(real[0]),))
+        before, reply, after = yield (look, open, look)
+        new = bool(request.flags & Flag.CREAT) and before.code == Code.NO_SUCH_FILE
+        moved = after.name() != real[0] or not (new or before.name() == real[0])
+    else:
+        (reply,) = yield (open,)
     handle = reply.handle()
     if handle is None:
         opened.failed = words(reply.code)
         desk.ended(opened)
         desk.relay(request, reply)
         return
-    refusal = yield from _looked_over(desk, request, real, opened, handle)
+    refusal = "what stands there has changed while it was opened"
+    if not moved:
+        refusal = yield from _looked_over(desk, request, real, opened, handle)
     if not refusal:
         desk.open(request, opened, handle)
         return
@@ -356,10 +367,6 @@ def _looked_over(
     attributes = reply.attributes()
     if attributes is not None:
         opened.looked_at(attributes)
-    if real:
-        (reply,) = yield (Own(Type.REALPATH, (string(real[0]),)),)
-        if reply.name() != real[0]:
-            return "what stands there has changed while it was opened"
     size = None if attributes is None else attributes.size
     if opened.down is not None and opened.up is None and opened.beyond(size or 0):
         return opened.watch.words
