@@ -489,7 +489,7 @@ async def test_nothing_but_sessions_can_be_opened(ana: Person, world: SshWorld) 
             await connection.forward_remote_port("", 0, "127.0.0.1", 1)
         with pytest.raises(asyncssh.ChannelOpenError):
             await connection.open_unix_connection("/tmp/x")
-        for subsystem in ("sftp", "hoop-api", "hoop-login"):
+        for subsystem in ("netconf", "hoop-api", "hoop-login"):
             refused = await connection.run(subsystem=subsystem, check=False)
             assert refused.exit_status == 126, subsystem
         with pytest.raises(asyncssh.ChannelOpenError, match=r"forwards nothing to 127\.0\.0\.1:22"):
