@@ -175,11 +175,14 @@ def test_ssh_knows_a_target_by_its_name(ana: Person, home: Path, written: str) -
     assert (done.stdout, done.stderr) == (b"out\n", b"")
 
 
-def test_scp_copies_through_the_name(ana: Person, home: Path, written: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["-O", "-s"])
+def test_scp_copies_through_the_name(
+    ana: Person, home: Path, written: str, tmp_path: Path, mode: str
+) -> None:
     data = os.urandom(100_000)
     (tmp_path / "from").write_bytes(data)
     there = tmp_path / "there"
-    run(ana, home, *of("scp", home), "-O", "-q", str(tmp_path / "from"), f"bash-1:{there}")
+    run(ana, home, *of("scp", home), mode, "-q", str(tmp_path / "from"), f"bash-1:{there}")
     assert there.read_bytes() == data
 
 

@@ -512,6 +512,16 @@ async def test_a_client_without_gcm_gets_chacha20(gate: Gate) -> None:
         assert connection.get_extra_info("send_cipher") == "chacha20-poly1305@openssh.com"
 
 
+async def test_who_does_not_sign_in_is_gone_after_a_while(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door_module, "LOGIN_GRACE", 0.1)
+    reader, writer = await asyncio.open_connection(*gate.door.address)
+    async with asyncio.timeout(10):
+        await reader.read()
+    writer.close()
+
+
 # --- clients we did not write ---------------------------------------------------------------------
 
 

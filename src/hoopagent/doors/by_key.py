@@ -60,7 +60,7 @@ class KeySignIns:
         self._clock = clock
         self._known: dict[bytes, Bound] = {}  # SHA-256 of the public key → whose it is
         self._flows = Counter[str]()
-        identity.ended.append(self._ended)
+        identity.ended.append(self.forget)
         identity.revoked.append(self._left)
 
     def find(self, key: asyncssh.SSHKey) -> Bound | None:
@@ -90,7 +90,8 @@ class KeySignIns:
         if self._flows[whose] <= 0:
             del self._flows[whose]
 
-    def _ended(self, sign_in: str) -> None:
+    def forget(self, sign_in: str) -> None:
+        """That sign-in is over."""
         self._drop(lambda bound: bound.sign_in == sign_in)
 
     def _left(self, principal: str) -> None:

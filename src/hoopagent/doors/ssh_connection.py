@@ -340,6 +340,8 @@ class Connection(asyncssh.SSHServer):
         except StoreAway as problem:
             raise _prohibited("the agent cannot reach its store") from problem
         if who is None:
+            if self._door.keys_of_people is not None:
+                self._door.keys_of_people.forget(self.sign_in)  # ended at another agent, say
             self.end("signed out")
             raise _prohibited("you are not signed in")
         return who
