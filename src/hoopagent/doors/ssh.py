@@ -55,6 +55,9 @@ OpenApi = Callable[[Principal, str], Awaitable[asyncio.Protocol]]
 
 LOGIN = "hoop-login"
 
+# Behind the blank is a comment (RFC 4253, 4.2).  SFTP of OpenSSH takes the two names of a link in
+# the other order, and clients find that out by this word.
+VERSION = "hoop (SFTP as OpenSSH)"
 LOGIN_GRACE = 30.0  # seconds from connect to signed in
 KEEPALIVE = 30  # seconds; a client that misses four is gone
 MAX_TRIES = 10  # keys a client may show; an ssh-agent full of them shows each
@@ -145,7 +148,7 @@ class SshDoor:
             allow_pty=True,  # on SSH targets: the other channels refuse it
             line_editor=False,
             encoding=None,
-            server_version="hoop",
+            server_version=VERSION,
             login_timeout=LOGIN_GRACE,
             keepalive_interval=KEEPALIVE,
             keepalive_count_max=4,
