@@ -55,6 +55,10 @@ OpenApi = Callable[[Principal, str], Awaitable[asyncio.Protocol]]
 
 LOGIN = "hoop-login"
 
+# OpenSSH's client says that nobody reads any more (``ssh web journalctl -f | head``) only to whom
+# its own version names; else the command would run on, and the client with it.
+VERSION = "OpenSSH_compatible_hoop"
+
 LOGIN_GRACE = 30.0  # seconds from connect to signed in
 KEEPALIVE = 30  # seconds; a client that misses four is gone
 MAX_TRIES = 10  # keys a client may show; an ssh-agent full of them shows each
@@ -145,7 +149,7 @@ class SshDoor:
             allow_pty=True,  # on SSH targets: the other channels refuse it
             line_editor=False,
             encoding=None,
-            server_version="hoop",
+            server_version=VERSION,
             login_timeout=LOGIN_GRACE,
             keepalive_interval=KEEPALIVE,
             keepalive_count_max=4,
