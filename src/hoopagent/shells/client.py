@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import textwrap
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -293,9 +294,12 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
 
     def say(self, text: str, hint: str = "") -> None:
         """Words of hoop's on stderr."""
-        lines = [f"hoop: {text}", *(f"      {line}" for line in hint.splitlines())]
-        end = "\n" if self._terminal is None else "\r\n"
-        said = "".join(f"{_clean(line)}{end}" for line in lines)
+        lines = [f"hoop: {_clean(text)}", *(f"      {_clean(line)}" for line in hint.splitlines())]
+        end = "\n"
+        if self._terminal is not None:
+            end, width = "\r\n", max(self._terminal.size[0], 20)
+            lines = [part for line in lines for part in _wrapped(line, width)]
+        said = "".join(f"{line}{end}" for line in lines)
         self.to_person("write", said.encode(), asyncssh.EXTENDED_DATA_STDERR)
 
     def end(self, text: str) -> None:
@@ -347,6 +351,11 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
 
 def _words(verdict: Verdict) -> tuple[str, str]:
     return f'refused by rule "{verdict.rule}": {verdict.reason}', verdict.hint
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """Between words, where a terminal of so many columns would break anywhere."""
+    return textwrap.wrap(line, width, subsequent_indent="      ", break_on_hyphens=False) or [line]
 
 
 def _clean(line: str) -> str:
