@@ -45,9 +45,10 @@ log = structlog.get_logger()
 OpenLane = Callable[[Principal, str, str], Awaitable[asyncio.Protocol]]
 OpenApi = Callable[[Principal, str], Awaitable[asyncio.Protocol]]
 
-# Behind the blank is a comment (RFC 4253, 4.2).  SFTP of OpenSSH takes the two names of a link in
-# the other order, and clients find that out by this word.
-VERSION = "hoop (SFTP as OpenSSH)"
+# Clients go by this.  OpenSSH's says that nobody reads any more (``ssh web journalctl -f | head``)
+# only to whom its own version names; else the command would run on, and the client with it.  And in
+# which order the two names of a link come in SFTP is another one where it is OpenSSH's.
+VERSION = "OpenSSH_compatible_hoop"
 KEEPALIVE = 30  # seconds; a client that misses four is gone
 
 
