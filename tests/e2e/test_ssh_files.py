@@ -9,14 +9,12 @@ import io
 import json
 import os
 import re
-import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncssh
 import paramiko
 import pytest
 
@@ -386,23 +384,3 @@ def test_a_download_waits_for_an_approval(ana: Person, there: Path, world: Files
     assert (there / "got").read_bytes() == b"worth asking"
     (one,) = files(ana, "web-ca")
     assert one["sha256"] == digest(b"worth asking")
-
-
-async def test_who_asks_and_never_reads_is_not_heard(ana: Person) -> None:
-    """A client floods the agent with what the agent answers by itself."""
-    request = struct.pack(">IBI", 5, 99, 1) * 4096
-    async with connected(ana, "bash-1") as connection:
-        channel, _ = await connection.create_session(
-            asyncssh.SSHClientSession, subsystem="sftp", encoding=None
-        )
-        channel.write(struct.pack(">IBI", 5, 1, 3))
-        channel.pause_reading()
-        sent = 0
-        for _ in range(2000):
-            if channel.get_write_buffer_size() > 1 << 20:
-                break
-            channel.write(request)
-            sent += len(request)
-            await asyncio.sleep(0.002)
-        assert channel.get_write_buffer_size() > 1 << 20, sent
-        channel.abort()
