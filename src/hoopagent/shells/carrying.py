@@ -145,6 +145,11 @@ class Carried:
         else:
             self._pass_on(data)
 
+    def person_full(self, *, full: bool) -> None:
+        """They take no more for now; what may answer by itself then hears no more either."""
+        for brake in (self.of_target,) if self._plain else (self.of_target, self.of_person):
+            (brake.put if full else brake.lift)("person")
+
     def _pass_on(self, data: bytes | None) -> None:
         if self._over:
             return

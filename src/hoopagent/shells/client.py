@@ -245,12 +245,12 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
     def pause_writing(self) -> None:
         self._paused = True
         if self._carried is not None:
-            self._carried.of_target.put("person")
+            self._carried.person_full(full=True)
 
     def resume_writing(self) -> None:
         self._paused = False
         if self._carried is not None:
-            self._carried.of_target.lift("person")
+            self._carried.person_full(full=False)
 
     async def judged(self, ask: Ask) -> Told:
         """What is asked for within this channel."""
