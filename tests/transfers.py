@@ -1,0 +1,238 @@
+"""Real scp and rsync with a passage between them: no SSH, no network, nothing but pipes.
+
+The client's ssh is a script of two ``cat``: it tells the command that it was given, and carries
+bytes.  The far end is that command, started by ``sh`` as sshd would start it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import selectors
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hoopcore.passage import Ask, Done, Given, Passage, Plain, Stop, ToPerson, ToTarget
+from hoopcore.recording import File
+
+SCRIPT = """#!/bin/sh
+while [ "$1" != host ]; do shift; done
+shift
+[ "$1" = -- ] && shift
+printf '%s\\n' "$*" >&{up}
+exec 6<&0
+cat <&6 >&{up} {down}<&- &
+cat <&{down} {up}>&- 6<&-
+kill $! 2>&-
+exit 0
+"""
+PATIENCE = 60.0
+
+Judge = Callable[[Ask], str]
+
+
+@dataclass
+class Ran:
+    status: int
+    stdout: str
+    stderr: str
+    text: str
+    files: list[File]
+    asks: list[Ask]
+    stop: Stop | None
+    said: list[tuple[str, bytes]] = field(repr=False)  # what each side said, in order
+
+
+@dataclass
+class Between:
+    """Drives a passage as a channel does."""
+
+    passage: Passage
+    judge: Judge
+    files: list[File] = field(default_factory=list)
+    asks: list[Ask] = field(default_factory=list)
+    stop: Stop | None = None
+    up: bytearray = field(default_factory=bytearray)
+    down: bytearray = field(default_factory=bytearray)
+    errors: bytearray = field(default_factory=bytearray)
+
+    def do(self, given: list[Given]) -> None:
+        for one in given:
+            match one:
+                case ToTarget():
+                    self.up += one.data
+                case ToPerson():
+                    (self.errors if one.stderr else self.down).extend(one.data)
+                case Done():
+                    self.files.append(one.event)
+                case Stop():
+                    assert one is given[-1], "nothing comes behind a Stop"
+                    self.stop = one
+                case Ask():
+                    assert one is given[-1], "an Ask comes last"
+                    self.asks.append(one)
+                    self.do(self.passage.decided(len(self.asks), self.judge(one)))
+
+    def tell(self, side: str, data: bytes) -> None:
+        if self.stop is not None:
+            return
+        if side == "person":
+            self.do(self.passage.from_person(data))
+        else:
+            self.do(self.passage.from_target(data, stderr=False))
+
+    def close(self) -> None:
+        self.do(self.passage.closed())
+
+
+def carried(
+    folder: Path,
+    words: list[str],
+    passage_of: Callable[[str], Passage] | None,
+    *,
+    judge: Judge = lambda ask: "",
+    split: random.Random | None = None,
+    cut: int = 0,
+) -> Ran:
+    """Runs a client with its ``-e``/``-S`` as the last of ``words``' ``{ssh}``; through a passage.
+
+    ``cut`` ends everything after so many bytes of the target.
+    """
+    to_us, from_client = os.pipe()
+    to_client, from_us = os.pipe()
+    script = folder / "ssh.sh"
+    # Numbers of one digit: shells know no others in redirections.
+    script.write_text(SCRIPT.format(up=8, down=7))
+    script.chmod(0o700)
+    words = [word.replace("{ssh}", str(script)) for word in words]
+
+    def place() -> None:
+        up, down = os.dup(from_client), os.dup(to_client)
+        os.dup2(up, 8)
+        os.dup2(down, 7)
+        for fd in (7, 8):
+            os.set_inheritable(fd, True)
+
+    client = subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=(folder / "out").open("wb"),
+        stderr=(folder / "err").open("wb"),
+        close_fds=False,
+        preexec_fn=place,
+    )
+    os.close(from_client)
+    os.close(to_client)
+    try:
+        text = _line(to_us)
+        between = Between(passage_of(text) if passage_of else Plain(), judge)
+        said = _pump(between, text, to_us, from_us, split, cut) if text else []
+    finally:
+        for fd in (to_us, from_us):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+    try:
+        status = client.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        client.kill()
+        status = client.wait()
+    out, err = ((folder / name).read_text(errors="replace") for name in ("out", "err"))
+    err += between.errors.decode(errors="replace")
+    return Ran(status, out, err, text, between.files, between.asks, between.stop, said)
+
+
+def _line(fd: int) -> str:
+    found = b""
+    while not found.endswith(b"\n"):
+        one = os.read(fd, 1)
+        if not one:
+            return ""
+        found += one
+    return found.decode()[:-1]
+
+
+def _pump(
+    between: Between,
+    text: str,
+    to_us: int,
+    from_us: int,
+    split: random.Random | None,
+    cut: int,
+) -> list[tuple[str, bytes]]:
+    server = subprocess.Popen(
+        ["sh", "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert server.stdin and server.stdout and server.stderr
+    stdin, stdout, stderr = (one.fileno() for one in (server.stdin, server.stdout, server.stderr))
+    for fd in (to_us, from_us, stdin, stdout, stderr):
+        os.set_blocking(fd, False)
+    said: list[tuple[str, bytes]] = []
+    reading = {to_us: "person", stdout: "target", stderr: "stderr"}
+    end, received, ended = time.monotonic() + PATIENCE, 0, False
+    try:
+        while reading and time.monotonic() < end:
+            with selectors.DefaultSelector() as ready:
+                for fd in reading:
+                    ready.register(fd, selectors.EVENT_READ)
+                for fd, waits in ((stdin, between.up), (from_us, between.down)):
+                    if waits:
+                        ready.register(fd, selectors.EVENT_WRITE)
+                for key, _ in ready.select(1.0):
+                    if key.fd in (stdin, from_us):
+                        waits = between.up if key.fd == stdin else between.down
+                        try:
+                            del waits[: os.write(key.fd, waits)]
+                        except BrokenPipeError:
+                            waits.clear()
+                        continue
+                    data = os.read(key.fd, 65536)
+                    side = reading[key.fd]
+                    if side == "stderr":
+                        between.errors += data
+                    for piece in _pieces(data, split) if side != "stderr" else ():
+                        said.append((side, piece))
+                        between.tell(side, piece)
+                    if side == "target":
+                        received += len(data)
+                    if not data:
+                        del reading[key.fd]
+            ended = ended or "person" not in reading.values()
+            if ended and not between.up and not server.stdin.closed:
+                server.stdin.close()
+            if ("target" not in reading.values() and not between.down) or between.stop is not None:
+                break
+            if cut and received >= cut:
+                break
+        _flush(from_us, between.down)
+    finally:
+        server.stdin.close()
+        os.close(from_us)
+        if server.poll() is None and (cut or between.stop is not None):
+            server.kill()
+        server.wait(10)
+        between.errors += server.stderr.read() or b""
+        server.stdout.close()
+        server.stderr.close()
+        between.close()
+    return said
+
+
+def _flush(fd: int, data: bytearray) -> None:
+    with contextlib.suppress(OSError):
+        while data:
+            del data[: os.write(fd, data)]
+
+
+def _pieces(data: bytes, split: random.Random | None) -> list[bytes]:
+    if split is None:
+        return [data] if data else []
+    found = []
+    while data:
+        size = split.choice((1, 2, 3, 5, 17, 100, 1000, 20000))
+        found.append(data[:size])
+        data = data[size:]
+    return found
