@@ -30,7 +30,7 @@ cat <&{down} {up}>&- 6<&-
 kill $! 2>&-
 exit 0
 """
-PATIENCE = 60.0
+PATIENCE = 20.0
 
 Judge = Callable[[Ask], str]
 

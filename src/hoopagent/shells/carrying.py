@@ -23,6 +23,7 @@ from hoopagent.recorder import RecorderFailed
 from hoopagent.shells.judging import Asked, Told
 from hoopagent.shells.live import ShellLive
 from hoopagent.shells.screen import Screen
+from hoopagent.shells.transfers import transfer_passage
 from hoopcore.passage import Ask, Done, Given, Masked, Passage, Plain, Stop, ToPerson, ToTarget
 from hoopcore.policy import Amount
 from hoopcore.recording import EndCause
@@ -31,7 +32,7 @@ from hoopcore.statement import Reading
 
 def passage_for(live: ShellLive, asked: Asked, reading: Reading) -> Passage:
     """Who reads what goes through a channel that is this."""
-    return Plain()
+    return transfer_passage(live, asked, reading) or Plain()
 
 
 class Person(Protocol):

@@ -27,6 +27,7 @@ from hoopcore.recording import Said
 from hoopcore.shell import LARGEST, read
 from hoopcore.statement import Effect, Reading, Statement
 from hoopcore.stream import Ask, AskKind
+from hoopcore.transfers import NotCarried, transfer_of
 
 # A longer text is read beside the loop.
 _SHORT = 2048
@@ -82,7 +83,7 @@ async def judged(live: ShellLive, asked: Asked, channel: Waiting) -> Told:
     """
     reading = await _reading(live, asked)
     spoken = Spoken(asked.kind, asked.text or asked.kind, reading)
-    return await _judged(live, spoken, channel, _listed(live, asked))
+    return await _judged(live, spoken, channel, _listed(live, asked) or _hidden(live, asked, reading))
 
 
 async def judged_within(live: ShellLive, ask: passage.Ask, channel: Waiting) -> Told:
@@ -241,4 +242,16 @@ def _listed(live: ShellLive, asked: Asked) -> Verdict | None:
         # What is piped into it would be in no recording.
         words = "a shell wants a terminal, which shows what is typed"
         return Verdict(False, "channels", words, "Use ssh -t, or run a command.")
+    return None
+
+
+def _hidden(live: ShellLive, asked: Asked, reading: Reading) -> Verdict | None:
+    """A refusal of files that would go over without being accounted for."""
+    if asked.kind != "exec":
+        return None
+    call = transfer_of(asked.text, reading, bash=live.prepared.section.shell == "bash")
+    if isinstance(call, NotCarried):
+        return Verdict(False, "transfers", call.words, call.hint)
+    if call is not None and asked.terminal:
+        return Verdict(False, "transfers", "a transfer has no terminal", "Leave ssh -t out.")
     return None

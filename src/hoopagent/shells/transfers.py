@@ -1,0 +1,34 @@
+"""scp and rsync on a channel: which commands they are, and who reads what goes through.
+
+A command that carries files in a way that cannot be accounted for is refused before it runs.
+"""
+
+from __future__ import annotations
+
+from hoopagent.shells.judging import Asked
+from hoopagent.shells.live import ShellLive
+from hoopcore.passage import Passage
+from hoopcore.policy import BoundPolicy, FileRules
+from hoopcore.protocols.rsync import RsyncPassage
+from hoopcore.protocols.scp import ScpPassage
+from hoopcore.statement import Reading
+from hoopcore.transfers import ScpCall, transfer_of
+from hoopcore.transfers.calls import RsyncCall
+
+
+def transfer_passage(live: ShellLive, asked: Asked, reading: Reading) -> Passage | None:
+    """Who reads a transfer; None where the command is none."""
+    if asked.kind != "exec":
+        return None
+    call = transfer_of(asked.text, reading, bash=live.prepared.section.shell == "bash")
+    if isinstance(call, ScpCall):
+        return ScpPassage(call, FileRules(lambda: _rules(live)))
+    if isinstance(call, RsyncCall):
+        return RsyncPassage(call, FileRules(lambda: _rules(live)))
+    return None
+
+
+def _rules(live: ShellLive) -> BoundPolicy:
+    rules = live.judge.standing
+    assert rules is not None, "the command has been judged by them"
+    return rules
