@@ -117,24 +117,23 @@ def carried(
         for fd in (7, 8):
             os.set_inheritable(fd, True)
 
-    client = subprocess.Popen(
-        words,
-        stdin=subprocess.DEVNULL,
-        stdout=(folder / "out").open("wb"),
-        stderr=(folder / "err").open("wb"),
-        close_fds=False,
-        preexec_fn=place,
-    )
+    with (folder / "out").open("wb") as out_to, (folder / "err").open("wb") as err_to:
+        client = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=out_to,
+            stderr=err_to,
+            close_fds=False,
+            preexec_fn=place,
+        )
     os.close(from_client)
     os.close(to_client)
-    try:
+    said: list[tuple[str, bytes]] = []
+    with open(to_us, "rb", buffering=0) as person, open(from_us, "wb", buffering=0) as back:
         text = _line(to_us)
         between = Between(passage_of(text) if passage_of else Plain(), judge)
-        said = _pump(between, text, to_us, from_us, split, cut) if text else []
-    finally:
-        for fd in (to_us, from_us):
-            with contextlib.suppress(OSError):
-                os.close(fd)
+        if text:
+            said = _pump(between, text, person.fileno(), back.fileno(), split, cut)
     try:
         status = client.wait(PATIENCE)
     except subprocess.TimeoutExpired:
@@ -172,7 +171,7 @@ def _pump(
         os.set_blocking(fd, False)
     said: list[tuple[str, bytes]] = []
     reading = {to_us: "person", stdout: "target", stderr: "stderr"}
-    end, received, ended = time.monotonic() + PATIENCE, 0, False
+    end, received = time.monotonic() + PATIENCE, 0
     try:
         while reading and time.monotonic() < end:
             with selectors.DefaultSelector() as ready:
@@ -200,8 +199,7 @@ def _pump(
                         received += len(data)
                     if not data:
                         del reading[key.fd]
-            ended = ended or "person" not in reading.values()
-            if ended and not between.up and not server.stdin.closed:
+            if "person" not in reading.values() and not between.up:
                 server.stdin.close()
             if ("target" not in reading.values() and not between.down) or between.stop is not None:
                 break
@@ -209,8 +207,8 @@ def _pump(
                 break
         _flush(from_us, between.down)
     finally:
-        server.stdin.close()
-        os.close(from_us)
+        with contextlib.suppress(OSError):
+            server.stdin.close()
         if server.poll() is None and (cut or between.stop is not None):
             server.kill()
         server.wait(10)

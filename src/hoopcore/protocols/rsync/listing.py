@@ -51,6 +51,7 @@ class Listing:
         self._modes = array("I")
         self._bytes = 0
         self._order = array("I")
+        self._rooted: bool | None = None  # whether names begin with a slash, as with -R
         self.told = False  # all of it has come
         self.regular = 0  # how many of them are files
 
@@ -90,8 +91,22 @@ class Listing:
             raise Garbled("a name goes on where none was")
         bounded(length, LONGEST - kept, "the length of a name")
         name = before[:kept] + (yield from taken(length))
-        _sound(name)
+        self._sound(name)
         return name
+
+    def _sound(self, name: bytes) -> None:
+        """It stays within the folder that the transfer is about."""
+        if name == b".":
+            return
+        rooted = name.startswith(b"/")
+        if rooted != self._rooted and self._options.relative:
+            # Both ends sort by the slash and take it off then.
+            if self._rooted is not None:
+                raise Garbled("some paths begin at the root and some do not, with -R")
+            self._rooted = rooted
+        parts = name[1:].split(b"/") if self._rooted else name.split(b"/")
+        if b"\0" in name or any(part in (b"", b".", b"..") for part in parts):
+            raise Garbled("a name in the list is no plain path within its folder")
 
     def _told(self, bits: int, name: bytes, mode: int) -> Generator[int | Flow, bytes, int]:
         size = yield from long()
@@ -130,7 +145,7 @@ class Listing:
         self._bytes += len(name)
         if len(self._names) >= MOST or self._bytes > MOST_BYTES:
             raise Garbled(f"it has more than {MOST} files or {MOST_BYTES >> 20} MiB of names")
-        self._names.append(name)
+        self._names.append(name[1:] if self._rooted and name != b"." else name)
         self._sizes.append(size)
         self._modes.append(mode)
         self.regular += S_ISREG(mode)
@@ -158,11 +173,3 @@ def _key(name: bytes, mode: int) -> bytes:
     if not slash:
         return b"\x01" + last
     return b"\x02" + folder.replace(b"/", b"/\x02") + b"/\x01" + last
-
-
-def _sound(name: bytes) -> None:
-    """It stays within the folder that the transfer is about."""
-    if name == b".":
-        return
-    if b"\0" in name or any(part in (b"", b".", b"..") for part in name.split(b"/")):
-        raise Garbled("a name in the list is no plain path within its folder")

@@ -31,7 +31,7 @@ _NEWEST: Final = 64
 _DATA: Final = 7
 _FAILED: Final = 8  # words of an error that leaves something out
 # Words of several kinds, errors, and signs of life; files that were taken over, or deleted.
-_TAGS: Final = frozenset((*range(8, 18), 29, 40, 49, 93, 100, 101, 102))
+_TAGS: Final = frozenset((*range(8, 18), 29, 40, 49, 93, 107, 108, 109))
 _LONGEST_WORDS: Final = 64 << 10
 _FRAME: Final = 32 << 10
 
