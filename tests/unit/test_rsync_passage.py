@@ -259,6 +259,45 @@ def test_a_pattern_is_every_path_that_begins_so(at: Path) -> None:
         assert (file.said, file.whole) == (f"{at}/src/b", False)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_every_file_is_on_its_own_account_whatever_names_stand_beside_it(
+    tmp_path: Path, way: str
+) -> None:
+    """An index stands for a name only where both ends sort as hoop does."""
+    dice = random.Random(11)
+    for _ in range(60 if LONG else 3):
+        shutil.rmtree(tmp_path, ignore_errors=True)
+        (tmp_path / "dst").mkdir(parents=True)
+        for _ in range(80):
+            parts = [
+                "".join(dice.choice("ab-.~ !/\x01é") for _ in range(dice.randint(1, 4)))
+                for _ in range(dice.randint(1, 3))
+            ]
+            path = tmp_path / "src" / "/".join(parts).replace("..", "x").replace("/./", "/c/")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(dice.randbytes(dice.randint(0, 50)))
+            except OSError:
+                continue
+        ran = rsync(tmp_path, "-r", *WAYS[way])
+        root = tmp_path / ("dst" if way == "upload" else "src")
+        found = {name.replace("\x01", "\\x01"): told for name, told in sums(tmp_path / "src").items()}
+        assert accounted(ran, str(root)) == found
+
+
+def test_links_and_names_that_come_twice_are_told_apart(at: Path) -> None:
+    os.link(at / "src" / "b" / "z", at / "src" / "c")
+    (at / "more").mkdir()
+    (at / "more" / "a").write_bytes(b"another one, that comes second")
+    (at / "more" / "n").write_bytes(b"new")
+    ran = rsync(at, "-aH", "{at}/src/", "{at}/more/", "host:{at}/dst/")
+    assert (at / "dst" / "c").stat().st_ino == (at / "dst" / "b" / "z").stat().st_ino
+    wanted = sums(at / "dst")
+    found = accounted(ran, str(at / "dst"))
+    assert {**wanted, **found} == wanted
+    assert set(wanted) - set(found) <= {"c", "b/z"}
+
+
 # --- what may not be ----------------------------------------------------------------------------
 
 REFUSED = (
