@@ -26,7 +26,8 @@ shift
 printf '%s\\n' "$*" >&{up}
 exec 6<&0
 cat <&6 >&{up} {down}<&- &
-cat <&{down} {up}>&- 6<&-
+exec {up}>&- 6<&-
+cat <&{down}
 kill $! 2>&-
 exit 0
 """

@@ -103,9 +103,8 @@ NAMED = (
     (("{at}/src/a", "{at}/src/none", "host:{at}/dst"), {"dst/a", "dst/none"}),
     (("{at}/src/a", "host:{at}/dst/"), {"dst/a"}),
     (("{at}/src/a", "host:{at}/dst/new"), {"dst/new", "dst/new/a"}),
-    (("host:{at}/src/a", "host:{at}/src/b/z", "{at}/dst"), {"src/a", "src/b/z"}),
     (("host:{at}/src/b/../a", "{at}/dst"), {"src/a"}),
-    (("-r", "host:{at}/src/b/y/", "{at}/dst"), {"src/b/y/y/deep", "src/b/y/deep"}),
+    (("-r", "host:{at}/src/b/y/", "{at}/dst"), {"src/b/y/deep"}),
 )
 
 

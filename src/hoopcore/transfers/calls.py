@@ -129,6 +129,8 @@ def _scp(words: Sequence[Text]) -> ScpCall | NotCarried | None:
     upload = "t" in flags
     if not paths or (upload and (len(paths) > 1 or not paths[0].whole or paths[0].many)):
         return NotCarried("scp does not say which file it means")
+    if not upload:  # it takes slashes off the end by itself
+        paths = tuple(Text(one.said.rstrip("/") or "/", one.whole, one.many) for one in paths)
     return ScpCall(Roots(upload, paths, folder="d" in flags), recursive="r" in flags)
 
 
