@@ -20,14 +20,14 @@ from hoopcore.passage import Ask, Done, Given, Passage, Plain, Stop, ToPerson, T
 from hoopcore.recording import File
 
 SCRIPT = """#!/bin/sh
+exec 6<&0 7<{down} 8>{up}
 while [ "$1" != host ]; do shift; done
 shift
 [ "$1" = -- ] && shift
-printf '%s\\n' "$*" >&{up}
-exec 6<&0
-cat <&6 >&{up} {down}<&- &
-exec {up}>&- 6<&-
-cat <&{down}
+printf '%s\\n' "$*" >&8
+cat <&6 >&8 7<&- &
+exec 6<&- 8>&-
+cat <&7
 kill $! 2>&-
 exit 0
 """
@@ -103,54 +103,52 @@ def carried(
 
     ``cut`` ends everything after so many bytes of the target.
     """
-    to_us, from_client = os.pipe()
-    to_client, from_us = os.pipe()
-    script = folder / "ssh.sh"
-    # Numbers of one digit: shells know no others in redirections.
-    script.write_text(SCRIPT.format(up=8, down=7))
+    up, down, script = (folder / name for name in ("up", "down", "ssh.sh"))
+    for path in (up, down):
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+    script.write_text(SCRIPT.format(up=up, down=down))
     script.chmod(0o700)
     words = [word.replace("{ssh}", str(script)) for word in words]
-
-    def place() -> None:
-        up, down = os.dup(from_client), os.dup(to_client)
-        os.dup2(up, 8)
-        os.dup2(down, 7)
-        for fd in (7, 8):
-            os.set_inheritable(fd, True)
-
-    with (folder / "out").open("wb") as out_to, (folder / "err").open("wb") as err_to:
-        client = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=out_to,
-            stderr=err_to,
-            close_fds=False,
-            preexec_fn=place,
-        )
-    os.close(from_client)
-    os.close(to_client)
+    to_us = os.open(up, os.O_RDONLY | os.O_NONBLOCK)
+    from_us = os.open(down, os.O_RDWR | os.O_NONBLOCK)
     said: list[tuple[str, bytes]] = []
-    with open(to_us, "rb", buffering=0) as person, open(from_us, "wb", buffering=0) as back:
-        text = _line(to_us)
-        between = Between(passage_of(text) if passage_of else Plain(), judge)
-        if text:
-            said = _pump(between, text, person.fileno(), back.fileno(), split, cut)
-    try:
-        status = client.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        client.kill()
-        status = client.wait()
+    with (
+        (folder / "out").open("wb") as out_to,
+        (folder / "err").open("wb") as err_to,
+        open(to_us, "rb", buffering=0),
+    ):
+        client = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out_to, stderr=err_to)
+        try:
+            text = _line(to_us, client)
+            between = Between(passage_of(text) if passage_of else Plain(), judge)
+            if text:
+                said = _pump(between, text, to_us, from_us, split, cut)
+        finally:
+            os.close(from_us)
+        try:
+            status = client.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            client.kill()
+            status = client.wait()
     out, err = ((folder / name).read_text(errors="replace") for name in ("out", "err"))
     err += between.errors.decode(errors="replace")
     return Ran(status, out, err, text, between.files, between.asks, between.stop, said)
 
 
-def _line(fd: int) -> str:
+def _line(fd: int, client: subprocess.Popen[bytes]) -> str:
+    """What the client would have run; empty where it runs nothing."""
     found = b""
-    while not found.endswith(b"\n"):
-        one = os.read(fd, 1)
-        if not one:
+    end = time.monotonic() + PATIENCE
+    while not found.endswith(b"\n") and time.monotonic() < end:
+        try:
+            one = os.read(fd, 1)
+        except BlockingIOError:
+            one = b""
+        if not one and client.poll() is not None:
             return ""
+        if not one:
+            time.sleep(0.005)
         found += one
     return found.decode()[:-1]
 
@@ -168,7 +166,7 @@ def _pump(
     )
     assert server.stdin and server.stdout and server.stderr
     stdin, stdout, stderr = (one.fileno() for one in (server.stdin, server.stdout, server.stderr))
-    for fd in (to_us, from_us, stdin, stdout, stderr):
+    for fd in (stdin, stdout, stderr):
         os.set_blocking(fd, False)
     said: list[tuple[str, bytes]] = []
     reading = {to_us: "person", stdout: "target", stderr: "stderr"}
