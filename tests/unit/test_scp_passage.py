@@ -126,7 +126,7 @@ def test_what_the_target_cannot_do_is_told_and_accounted_for(at: Path) -> None:
     assert "No such file" in ran.stderr
     (file,) = ran.files
     assert file.outcome.startswith("failed: scp: ")
-    ran = scp(at, "host:{at}/src/not-there", "host:{at}/src/a", "{at}/dst")
+    ran = scp(at, "host:{at}/src/not-there", "{at}/dst")
     assert "No such file" in ran.stderr
 
 
