@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections import Counter, deque
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
 import asyncssh
 
+from hoopagent.doors.ssh_packets import keep_little
 from hoopagent.recorder import RecorderFailed
 from hoopagent.shells.judging import Asked, Told
 from hoopagent.shells.live import ShellLive
@@ -28,6 +30,9 @@ from hoopcore.passage import Ask, Done, Given, Masked, Passage, Plain, Stop, ToP
 from hoopcore.policy import Amount
 from hoopcore.recording import EndCause
 from hoopcore.statement import Reading
+
+# Seconds after which the end of what a target says is told without an exit status.
+_ALONE = 1.0
 
 
 def passage_for(live: ShellLive, asked: Asked, reading: Reading) -> Passage:
@@ -55,6 +60,9 @@ class Person(Protocol):
     def target_lost(self) -> None:
         """The target's end is closed, and all that it said has been told."""
         ...
+
+
+_SIGNAL = re.compile(r"[A-Za-z0-9@.-]{1,40}")
 
 
 class Brake:
@@ -103,7 +111,8 @@ class Carried:
         self._kept: deque[bytes | None] = deque()  # of the person, for later; None is its end
         self._asking = False
         self._timer: asyncio.TimerHandle | None = None
-        self._target_done = False
+        self._person_done = self._target_done = False
+        self._ending: asyncio.TimerHandle | None = None
         self._over = False
 
     def begin(self, target: Any) -> None:
@@ -116,6 +125,7 @@ class Carried:
 
     def from_person(self, data: bytes | None) -> None:
         """Bytes, or their end."""
+        self._person_done = self._person_done or data is None
         if self._kept or self._asking or self._target is None:
             # asyncssh reads until it is paused; what comes by then fits in the channel's window.
             self._kept.append(data)
@@ -165,10 +175,18 @@ class Carried:
         self._wait()
 
     def target_done(self) -> None:
-        """It says no more."""
+        """It says no more.
+
+        Told with the exit status, which mostly is there at once: a client that has ended its input
+        closes the channel at this end, and no status would reach it any more.
+        """
         if not self._target_done and not self._over:
             self._target_done = True
             self._do(self._passage.target_done())
+            self._ending = asyncio.get_running_loop().call_later(_ALONE, self._tell_end)
+
+    def _tell_end(self) -> None:
+        if not self._over and not self._person_done:
             self._person.to_person("write_eof")
 
     def target_lost(self) -> None:
@@ -269,8 +287,9 @@ class Carried:
             return
         self._over = True
         self._kept.clear()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._ending):
+            if timer is not None:
+                timer.cancel()
         for one in self._passage.closed():
             if isinstance(one, Done | Masked):
                 self._account(one)
@@ -288,6 +307,9 @@ class TargetChannel(asyncssh.SSHClientSession[bytes]):
         self.status: int | None = None
         self.signal: tuple[str, bool, str, str] | None = None
 
+    def connection_made(self, chan: Any) -> None:
+        keep_little(chan)
+
     def data_received(self, data: bytes, datatype: int | None) -> None:
         self._carried.from_target(data, stderr=datatype is not None)
 
@@ -299,7 +321,9 @@ class TargetChannel(asyncssh.SSHClientSession[bytes]):
         self.status = status
 
     def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
-        self.signal = (signal, core_dumped, msg, lang)
+        # The person's client may show it, and the recording does.
+        name = signal if _SIGNAL.fullmatch(signal) else "UNKNOWN"
+        self.signal = (name, core_dumped, "", "")
 
     def pause_writing(self) -> None:
         self._carried.of_person.put("target")
@@ -308,4 +332,7 @@ class TargetChannel(asyncssh.SSHClientSession[bytes]):
         self._carried.of_person.lift("target")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            # The line broke, perhaps in front of the last bytes: how it ended is not known.
+            self.status = self.signal = None
         self._carried.target_lost()
