@@ -20,8 +20,8 @@ from hoopcore.protocols.rsync.listing import Listing
 from hoopcore.protocols.rsync.pulling import Garbled, Puller
 from hoopcore.protocols.rsync.tokens import Inflating
 from hoopcore.shell import read
-from hoopcore.transfers import NotCarried, RsyncCall, transfer_of
-from hoopcore.transfers.rsync_options import RsyncOptions
+from hoopcore.calls import NotCarried, RsyncCall, transfer_of
+from hoopcore.calls.rsync_options import RsyncOptions
 from tests.e2e.ssh_world import stock
 from tests.transfers import Between, Judge, Ran, carried
 

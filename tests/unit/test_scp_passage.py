@@ -13,7 +13,7 @@ from hoopcore.passage import Ask, Done, Passage, Stop, ToPerson, ToTarget
 from hoopcore.protocols.scp import ScpPassage
 from hoopcore.protocols.scp.records import LONGEST_LINE, MOST_AHEAD
 from hoopcore.shell import read
-from hoopcore.transfers import NotCarried, ScpCall, transfer_of
+from hoopcore.calls import NotCarried, ScpCall, transfer_of
 from tests.e2e.ssh_world import stock
 from tests.transfers import Between, Judge, Ran, carried
 

@@ -27,7 +27,7 @@ from hoopcore.recording import Said
 from hoopcore.shell import LARGEST, read
 from hoopcore.statement import Effect, Reading, Relation, Statement, Touch
 from hoopcore.stream import Ask, AskKind
-from hoopcore.transfers import NotCarried, transfer_of
+from hoopcore.calls import NotCarried, transfer_of
 
 # A longer text is read beside the loop.
 _SHORT = 2048

@@ -12,8 +12,8 @@ from hoopcore.policy import BoundPolicy, FileRules
 from hoopcore.protocols.rsync import RsyncPassage
 from hoopcore.protocols.scp import ScpPassage
 from hoopcore.statement import Reading
-from hoopcore.transfers import ScpCall, transfer_of
-from hoopcore.transfers.calls import RsyncCall
+from hoopcore.calls import ScpCall, transfer_of
+from hoopcore.calls.reading import RsyncCall
 
 
 def transfer_passage(live: ShellLive, asked: Asked, reading: Reading) -> Passage | None:

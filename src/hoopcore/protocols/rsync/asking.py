@@ -19,7 +19,7 @@ from typing import Final
 from hoopcore.command import Transfer
 from hoopcore.passage import Ask
 from hoopcore.policy import NOTHING_WATCHED, FileRules, Watch
-from hoopcore.protocols.files import doing
+from hoopcore.transfers import doing
 from hoopcore.protocols.rsync.listing import LONGEST, Listing
 from hoopcore.protocols.rsync.pulling import (
     Flow,
@@ -30,7 +30,7 @@ from hoopcore.protocols.rsync.pulling import (
     number,
     short,
 )
-from hoopcore.transfers import RsyncCall
+from hoopcore.calls import RsyncCall
 
 PHASES: Final = 3
 """Rounds of protocol 29, each ended by a -1; in the second come files that had arrived damaged."""

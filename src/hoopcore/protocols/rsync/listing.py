@@ -17,7 +17,7 @@ from typing import Final
 
 from hoopcore.protocols.rsync.pulling import Flow, Garbled, Script, bounded, byte, long, number
 from hoopcore.protocols.rsync.pulling import text as taken
-from hoopcore.transfers.rsync_options import RsyncOptions
+from hoopcore.calls.rsync_options import RsyncOptions
 
 MOST: Final = 1_000_000
 MOST_BYTES: Final = 128 << 20

@@ -23,7 +23,7 @@ from hoopcore.protocols.rsync.listing import Listing
 from hoopcore.protocols.rsync.pulling import Garbled, Puller
 from hoopcore.protocols.rsync.sending import Sending
 from hoopcore.recording import File
-from hoopcore.transfers import RsyncCall
+from hoopcore.calls import RsyncCall
 
 PROTOCOL: Final = 29
 _NEWEST: Final = 64

@@ -14,7 +14,7 @@ from hoopcore.protocols.rsync.listing import Listing
 from hoopcore.protocols.rsync.pulling import Flow, Garbled, Piece, Script, number
 from hoopcore.protocols.rsync.tokens import deflated, plain
 from hoopcore.recording import File
-from hoopcore.transfers import RsyncCall
+from hoopcore.calls import RsyncCall
 
 _AFTER: Final = 4096  # bytes behind the last round: figures of how long it took
 

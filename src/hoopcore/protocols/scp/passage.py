@@ -18,10 +18,11 @@ from typing import Final
 from hoopcore.command import Transfer
 from hoopcore.passage import Ask, Done, Given, Stop, ToPerson, ToTarget
 from hoopcore.policy import FileRules
-from hoopcore.protocols.files import LONGEST_PATH, Account, doing
+from hoopcore.protocols.files import LONGEST_PATH, Account
+from hoopcore.transfers import doing
 from hoopcore.protocols.scp.records import Garbled, Held, Record, record
 from hoopcore.recording import File
-from hoopcore.transfers import ScpCall
+from hoopcore.calls import ScpCall
 
 _DEEPEST: Final = 256
 

@@ -17,8 +17,8 @@ from hoopcore.command import Text
 from hoopcore.shell.grammar import parse
 from hoopcore.shell.values import Found, Unreadable
 from hoopcore.statement import Reading
-from hoopcore.transfers.roots import Roots
-from hoopcore.transfers.rsync_options import RsyncOptions, options_of
+from hoopcore.calls.roots import Roots
+from hoopcore.calls.rsync_options import RsyncOptions, options_of
 
 _LARGEST = 64 << 10
 _HINT = "Let scp or rsync be the whole command; sudo -n may stand before it."
