@@ -232,7 +232,7 @@ class TargetSection(Section):
     databases: tuple[str, ...] = ()  # of PostgreSQL: one at least
     host: HostKeys = HostKeys()  # of SSH
     shell: Literal["posix", "bash"] = "posix"  # of SSH: what reads commands there
-    channels: tuple[Literal["exec", "shell"], ...] = ("exec", "shell")  # of SSH
+    channels: tuple[Literal["exec", "shell", "sftp"], ...] = ("exec", "shell", "sftp")  # of SSH
     forwards: tuple[Annotated[Forward, BeforeValidator(Forward.parse)], ...] = ()  # of SSH
     output: Literal["clear"] | None = None  # of SSH, which wants it: nothing masks what is printed
     credential: Credential

@@ -26,8 +26,20 @@ from hoopagent.shells.judging import Asked, Told
 from hoopagent.shells.live import ShellLive
 from hoopagent.shells.screen import Screen
 from hoopagent.shells.transfers import transfer_passage
-from hoopcore.passage import Ask, Done, Given, Masked, Passage, Plain, Stop, ToPerson, ToTarget
-from hoopcore.policy import Amount
+from hoopcore.passage import (
+    Ask,
+    Done,
+    Given,
+    Masked,
+    Passage,
+    Plain,
+    Stop,
+    ToPerson,
+    ToTarget,
+    Wait,
+)
+from hoopcore.policy import Amount, FileRules
+from hoopcore.protocols.sftp import Sftp
 from hoopcore.recording import EndCause
 from hoopcore.statement import Reading
 
@@ -37,6 +49,8 @@ _ALONE = 1.0
 
 def passage_for(live: ShellLive, asked: Asked, reading: Reading) -> Passage:
     """Who reads what goes through a channel that is this."""
+    if asked.kind == "subsystem":  # no other one is let
+        return Sftp(FileRules(lambda: live.judge.in_force))
     return transfer_passage(live, asked, reading) or Plain()
 
 
@@ -251,6 +265,8 @@ class Carried:
                     self._person.apart(self._ask(one))
                 case Done() | Masked():
                     self._account(one)
+                case Wait():
+                    (self.of_person.put if one.on else self.of_person.lift)("passage")
                 case Stop():
                     self._person.stop(one.words, one.hint)
             if self._over:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from hoopagent.shells.judging import Asked
 from hoopagent.shells.live import ShellLive
 from hoopcore.passage import Passage
-from hoopcore.policy import BoundPolicy, FileRules
+from hoopcore.policy import FileRules
 from hoopcore.protocols.rsync import RsyncPassage
 from hoopcore.protocols.scp import ScpPassage
 from hoopcore.statement import Reading
@@ -21,14 +21,9 @@ def transfer_passage(live: ShellLive, asked: Asked, reading: Reading) -> Passage
     if asked.kind != "exec":
         return None
     call = transfer_of(asked.text, reading, bash=live.prepared.section.shell == "bash")
+    rules = FileRules(lambda: live.judge.in_force)
     if isinstance(call, ScpCall):
-        return ScpPassage(call, FileRules(lambda: _rules(live)))
+        return ScpPassage(call, rules)
     if isinstance(call, RsyncCall):
-        return RsyncPassage(call, FileRules(lambda: _rules(live)))
+        return RsyncPassage(call, rules)
     return None
-
-
-def _rules(live: ShellLive) -> BoundPolicy:
-    rules = live.judge.standing
-    assert rules is not None, "the command has been judged by them"
-    return rules

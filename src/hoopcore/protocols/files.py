@@ -5,8 +5,6 @@ for what comes ahead of its turn: at most ``AHEAD`` of it waits for what is befo
 
 ``sha256`` is of the whole file or it is empty.  A file that went through in pieces that do not make
 a whole (a resumed transfer, parts read twice or left out) is "part".
-
-``doing`` makes the statement that a transfer is: what rules and scopes go by.
 """
 
 from __future__ import annotations
@@ -14,9 +12,10 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from hoopcore.command import Command, Shell, Text, Transfer
 from hoopcore.recording import File
-from hoopcore.statement import Effect, Relation, Statement, Touch
+from hoopcore.transfers import doing
+
+__all__ = ["AHEAD", "LONGEST_PATH", "PIECES", "Account", "doing"]
 
 AHEAD: Final = 2 << 20
 """Bytes that may wait for those before them."""
@@ -104,27 +103,3 @@ class Account:
             mode=self.mode,
             outcome=outcome,
         )
-
-
-_EFFECTS = {"download": Effect.DOWNLOAD, "list": Effect.LIST, "look": Effect.LIST}
-
-
-def doing(program: str, *transfers: Transfer) -> Statement:
-    """The statement that these are together: of ``sftp``, ``scp`` or ``rsync``.
-
-    In a scope it is ``sftp:download``, ``sftp:list``, or ``sftp:upload`` for whatever changes
-    something there.
-    """
-    effects = frozenset(_EFFECTS.get(one.action, Effect.UPLOAD) for one in transfers)
-    actions = tuple(dict.fromkeys(one.action for one in transfers))
-    files = dict.fromkeys(file for one in transfers for file in one.files)
-    return Statement(
-        effects=effects,
-        touches=frozenset(Touch(Relation("", program), effect) for effect in effects),
-        tag=" ".join((program, *actions)),
-        shell=Shell(
-            commands=(Command(program, tuple(map(Text, actions))),),
-            files=tuple(files),
-            transfers=transfers,
-        ),
-    )

@@ -2,7 +2,8 @@
 
 ``wire`` packets · ``frames`` cutting and passing on · ``requests`` what can be asked for ·
 ``opened`` what is open, and its accounts · ``judging`` what is found out before and behind a
-verdict · ``passage`` both directions.
+verdict · ``channel`` what both sides know · ``asking`` and ``answering`` a side each · ``passage``
+both of them.
 """
 
 from hoopcore.command import Command, Shell

@@ -4,15 +4,15 @@ Each is a generator: it gives an ``Ask``, or packets of the agent's own, and goe
 answers.  Nothing later of that person is read meanwhile.
 
 Where rules speak of paths, the target says what a path really is, and the request goes on with
-that, so that a link put there a moment later leads nowhere.  What has been opened is looked at
-once more.
+that, so that a link put there a moment later leads nowhere.  Right before and behind the opening
+the target is asked again.
 
 Order of the file: what is given and got, paths, requests that name files, files that are opened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -50,6 +50,8 @@ SPOTS: Final = 4
 """So many bytes at so many other places."""
 
 LONGEST_TEXT: Final = 4096
+
+_NEW = Flag.CREAT | Flag.EXCL  # only what is not there: no link is followed
 
 _PATH = 1000  # characters of a path in what people read of a request
 
@@ -105,6 +107,7 @@ class Desk(Protocol):
     """What judging does to the channel."""
 
     rules: FileRules
+    home: bytes  # where the target begins; empty: nobody has asked yet
 
     def forward(self, request: Request, paths: tuple[bytes, ...], opened: Opened | None) -> None:
         """To the target; its answer goes to the person."""
@@ -141,18 +144,28 @@ class _Elsewhere(Exception):
         self.reply = reply
 
 
-_UNCLEAR = Reply(Type.STATUS, u32(Code.FAILURE) + string(b"hoop: the target does not say where"
-                                                         b" this leads") + string(b"en"))  # fmt: skip
+_UNCLEAR = Reply(
+    Type.STATUS,
+    u32(Code.FAILURE) + string(b"hoop: the target does not say where this leads") + string(b"en"),
+)
+
+# Of these an empty path is the folder that one begins in.
+_START: Final = frozenset({Type.REALPATH, b"expand-path@openssh.com"})
+_NOTHING = Reply(Type.STATUS, u32(Code.NO_SUCH_FILE) + string(b"No such file") + string(b"en"))
 
 
-def really(request: Request) -> Generator[tuple[Own, ...], Any, tuple[bytes, ...]]:
+def really(desk: Desk, request: Request) -> Generator[tuple[Own, ...], Any, tuple[bytes, ...]]:
     """The paths as the target resolves them now."""
+    if not desk.home:
+        desk.home = yield from _followed(b".", creates=False)
     shape = NAMED[request.kind]
     found = []
+    if b"" in request.paths and request.kind not in _START:
+        raise _Elsewhere(_NOTHING)
     for path, way in zip(request.paths, shape.ways, strict=True):
         if way is Way.SAID:
             found.append(path)
-        elif way is Way.FOLLOWED:
+        elif way is Way.FOLLOWED and request.flags & _NEW != _NEW:
             creates = bool(request.flags & Flag.CREAT)
             found.append((yield from _followed(path, creates=creates)))
         else:
@@ -183,8 +196,25 @@ def _itself(path: bytes) -> Generator[tuple[Own, ...], Any, bytes]:
     return real.rstrip(b"/") + b"/" + name if name else real
 
 
-def _files(request: Request, real: tuple[bytes, ...]) -> tuple[Text, ...]:
-    """All that the paths are: as they are said, and as they really are."""
+def _onward(request: Request, real: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """What goes to the target: with the signs at the end that make a path a folder's."""
+    ways = NAMED[request.kind].ways
+    found = []
+    for path, one, way in zip(request.paths, real, ways, strict=bool(real)):
+        last = path.rpartition(b"/")[2]
+        sign = _FOLDERS.get(last, b"") if way is not Way.SAID else b""
+        found.append(one + sign)
+    return tuple(found)
+
+
+_FOLDERS = {b"": b"/", b".": b"/.", b"..": b"/."}
+
+
+def _files(desk: Desk, request: Request, real: tuple[bytes, ...]) -> tuple[Text, ...]:
+    """All that the paths are: as they are said, and as they really are, from the home folder too.
+
+    The folder that the target begins in is taken for that.
+    """
     ways = NAMED[request.kind].ways
     found = []
     for path, is_really, way in zip(request.paths, real or request.paths, ways, strict=True):
@@ -192,6 +222,8 @@ def _files(request: Request, real: tuple[bytes, ...]) -> tuple[Text, ...]:
             path = parted((real or request.paths)[1])[0] + b"/" + path
             is_really = path
         found += [named(path), named(is_really)]
+        if desk.home and (is_really + b"/").startswith(desk.home.rstrip(b"/") + b"/"):
+            found.append(named(is_really[len(desk.home.rstrip(b"/")) + 1 :]))
     return tuple(dict.fromkeys(found))
 
 
@@ -215,7 +247,7 @@ def judged(desk: Desk, request: Request) -> Work:
     real: tuple[bytes, ...] = ()
     try:
         if desk.rules.names_paths:
-            real = yield from really(request)
+            real = yield from really(desk, request)
         if request.kind == Type.OPEN:
             yield from _open(desk, request, real)
         else:
@@ -226,7 +258,7 @@ def judged(desk: Desk, request: Request) -> Work:
 
 def _named(desk: Desk, request: Request, real: tuple[bytes, ...]) -> Work:
     (action,) = actions = request.actions
-    files = _files(request, real)
+    files = _files(desk, request, real)
     if action == "rename" and real:
         (reply,) = yield (Own(Type.LSTAT, (string(real[0]),)),)
         attributes = reply.attributes()
@@ -240,17 +272,18 @@ def _named(desk: Desk, request: Request, real: tuple[bytes, ...]) -> Work:
             desk.refuse(request, what, decision.refusal)
             return
     opened = Opened(said(request.paths[0]), files) if request.kind == Type.OPENDIR else None
-    desk.forward(request, real, opened)
+    desk.forward(request, _onward(request, real), opened)
 
 
 def judged_open(
-    desk: Desk, request: Request, action: str, what: str, files: tuple[Text, ...], size: int | None
+    desk: Desk, request: Request, what: str, transfer: Transfer, then: Callable[[], None]
 ) -> Work:
-    """A request about what is open already, and changes it."""
-    decision: Decision = yield Ask(what, doing("sftp", Transfer(action, files, size)))
+    """A request about what is open already, and changes it; ``then`` notes that it does."""
+    decision: Decision = yield Ask(what[:LONGEST_TEXT], doing("sftp", transfer))
     if decision.refusal:
         desk.refuse(request, what, decision.refusal)
     else:
+        then()
         desk.forward(request, (), None)
 
 
@@ -265,7 +298,7 @@ def _open(desk: Desk, request: Request, real: tuple[bytes, ...]) -> Work:
         (reply,) = yield (Own(Type.STAT, (string(path),)),)
         attributes = reply.attributes()
         size = None if attributes is None else attributes.size
-    files = _files(request, real)
+    files = _files(desk, request, real)
     statement = doing("sftp", *(Transfer(action, files, size) for action in actions))
     what = told(actions, request, real)
     decision: Decision = yield Ask(what, statement)
@@ -297,15 +330,26 @@ def _opened(request: Request, seq: int, files: tuple[Text, ...]) -> Opened:
 
 def _watched(desk: Desk, request: Request, real: tuple[bytes, ...], opened: Opened) -> Work:
     """Opened by the agent, and shown to the person once nothing stands against it."""
-    paths = real or request.paths
-    (reply,) = yield (Own(Type.OPEN, request.body(paths)),)
+    paths = _onward(request, real) or request.paths
+    open = Own(Type.OPEN, request.body(paths))
+    moved = False
+    if real:
+        # All at once: between the looks there is hardly time to swap a link and to swap it back.
+        look = Own(Type.REALPATH, (string(real[0]),))
+        before, reply, after = yield (look, open, look)
+        new = bool(request.flags & Flag.CREAT) and before.code == Code.NO_SUCH_FILE
+        moved = after.name() != real[0] or not (new or before.name() == real[0])
+    else:
+        (reply,) = yield (open,)
     handle = reply.handle()
     if handle is None:
         opened.failed = words(reply.code)
         desk.ended(opened)
         desk.relay(request, reply)
         return
-    refusal = yield from _looked_over(desk, request, real, opened, handle)
+    refusal = "what stands there has changed while it was opened"
+    if not moved:
+        refusal = yield from _looked_over(desk, request, real, opened, handle)
     if not refusal:
         desk.open(request, opened, handle)
         return
@@ -323,10 +367,6 @@ def _looked_over(
     attributes = reply.attributes()
     if attributes is not None:
         opened.looked_at(attributes)
-    if real:
-        (reply,) = yield (Own(Type.REALPATH, (string(real[0]),)),)
-        if reply.name() != real[0]:
-            return "what stands there has changed while it was opened"
     size = None if attributes is None else attributes.size
     if opened.down is not None and opened.up is None and opened.beyond(size or 0):
         return opened.watch.words
@@ -341,7 +381,7 @@ def _looked_over(
     found = desk.rules.found(tuple(samples), opened.watch.kinds)
     if not found:
         return ""
-    transfer = Transfer("download", _files(request, real), size, found)
+    transfer = Transfer("download", _files(desk, request, real), size, found)
     what = (
         f"download {said(request.paths[0])[:_PATH]}, in which there is: {', '.join(sorted(found))}"
     )

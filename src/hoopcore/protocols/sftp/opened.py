@@ -82,8 +82,14 @@ class Opened:
         else:
             self.failed = self.failed or words(code)
 
-    def cut(self, size: int) -> None:
-        """It is made that long."""
+    def mix(self) -> None:
+        """Something beside what was counted goes into it."""
+        self.mixed = True
+
+    def cut(self, size: int | None) -> None:
+        """It is made that long, where that is what is changed."""
+        if size is None:
+            return
         if self.up is not None and size < self.up.through:
             self.mixed = True
         elif self.up is not None:
