@@ -164,7 +164,9 @@ def _pump(
     server = subprocess.Popen(
         ["sh", "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    assert server.stdin and server.stdout and server.stderr
+    assert server.stdin
+    assert server.stdout
+    assert server.stderr
     stdin, stdout, stderr = (one.fileno() for one in (server.stdin, server.stdout, server.stderr))
     for fd in (stdin, stdout, stderr):
         os.set_blocking(fd, False)

@@ -101,19 +101,9 @@ def test_a_folder_arrives_and_each_file_is_in_the_recording(
     assert manifest(ana, "bash-1", root) == tree(at / "src")
 
 
-@pytest.mark.parametrize("kind", ["scp", "rsync"])
-def test_rules_on_paths_keep_a_file_and_let_the_others_go(
-    ana: Person, world: SshWorld, at: Path, kind: str
-) -> None:
-    rules = world.folder / "agent" / "rules.toml"
-    if "no-keys" not in rules.read_text():
-        with rules.open("a") as file:
-            file.write(RULE.replace("*/private.key", f"{at.parent}/*"))
-    pytest.skip("written below")
-
-
 @pytest.mark.parametrize(
-    "text", ["scp -t /tmp; true", "cd /tmp && rsync --server --sender -r . x", "scp -f /etc/x | cat"]
+    "text",
+    ["scp -t /tmp; true", "cd /tmp && rsync --server --sender -r . x", "scp -f /etc/x | cat"],
 )
 def test_a_transfer_within_another_text_is_refused(ana: Person, text: str) -> None:
     done = ssh(ana, "bash-1", text)

@@ -1,4 +1,4 @@
-"""rsync through its passage, with two real rsyncs on pipes: what arrives, and what is in the account."""
+"""rsync through its passage, with two real rsyncs on pipes: what arrives, and its account."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ import hashlib
 import os
 import random
 import shutil
-import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from struct import pack
 
 import pytest
 
-from hoopcore.passage import Ask, Done, Passage, Stop, ToPerson, ToTarget
+from hoopcore.calls import NotCarried, RsyncCall, transfer_of
+from hoopcore.calls.rsync_options import RsyncOptions
+from hoopcore.passage import Ask, Done, Passage, Stop, ToTarget
 from hoopcore.protocols.rsync import RsyncPassage
 from hoopcore.protocols.rsync.listing import Listing
 from hoopcore.protocols.rsync.pulling import Garbled, Puller
 from hoopcore.protocols.rsync.tokens import Inflating
 from hoopcore.shell import read
-from hoopcore.calls import NotCarried, RsyncCall, transfer_of
-from hoopcore.calls.rsync_options import RsyncOptions
 from tests.e2e.ssh_world import stock
 from tests.transfers import Between, Judge, Ran, carried
 
@@ -45,9 +43,7 @@ def rsync(
     """``{at}`` in words is the folder; a remote path stands behind ``host:``."""
     said = [word.replace("{at}", str(folder)) for word in words]
     command = [stock("rsync"), "--blocking-io", "-e", "{ssh}", *said]
-    return carried(
-        folder, command, None if plain else passage, judge=judge, split=split, cut=cut
-    )
+    return carried(folder, command, None if plain else passage, judge=judge, split=split, cut=cut)
 
 
 def tree(folder: Path) -> dict[str, tuple[int, bytes | str]]:
@@ -69,7 +65,13 @@ def grow(folder: Path) -> Path:
     dice = random.Random(7)
     for name, size in (
         *(("a", 1), ("b-x", 0), ("b/z", 5), ("b/y/deep", 33000), ("b/y-", 3), ("b.c/q", 70000)),
-        *(("Ünï/cödé", 12), ("with space/new\nline", 9), ("-dash", 4), ("*star", 8), ("z" * 200, 2)),
+        *(
+            ("Ünï/cödé", 12),
+            ("with space/new\nline", 9),
+            ("-dash", 4),
+            ("*star", 8),
+            ("z" * 200, 2),
+        ),
         *(("big", 3 << 20), ("B/1", 1), ("b!/1", 1), ("b~/1", 1), ("exe", 100), ("secret", 40)),
         (os.fsdecode(b"bad\xff\xfe"), 6),
     ):
@@ -114,7 +116,11 @@ WAYS = {"upload": ("{at}/src/", "host:{at}/dst/"), "download": ("host:{at}/src/"
 
 OPTIONS = (
     *("-a", "-avz", "-rtv", "-aH -i", "-aR", "-ac --stats", "-aS --inplace", "-a --numeric-ids"),
-    *("-aP --delete --bwlimit=90000", "-am --delete-excluded --exclude=b", "-zrt --compress-level=1"),
+    *(
+        "-aP --delete --bwlimit=90000",
+        "-am --delete-excluded --exclude=b",
+        "-zrt --compress-level=1",
+    ),
     *("-rlt --partial-dir=.p --timeout=30", "-a --chown=:root -e x", "-aW --delay-updates -vvv"),
 )
 
@@ -132,7 +138,7 @@ def test_what_arrives_is_what_arrives_without_the_gate(at: Path, way: str, optio
     assert (through.status, through.stop) == (plain.status, None), through.stderr
     assert tree(at / "dst") == without, named
     assert all(one.outcome == "whole" for one in through.files)
-    arrived = {entry for entry in sums(at / "dst").values()}
+    arrived = set(sums(at / "dst").values())
     assert {(one.size, one.sha256) for one in through.files} == arrived
 
 
@@ -281,7 +287,9 @@ def test_every_file_is_on_its_own_account_whatever_names_stand_beside_it(
                 continue
         ran = rsync(tmp_path, "-r", *WAYS[way])
         root = tmp_path / ("dst" if way == "upload" else "src")
-        found = {name.replace("\x01", "\\x01"): told for name, told in sums(tmp_path / "src").items()}
+        found = {
+            name.replace("\x01", "\\x01"): told for name, told in sums(tmp_path / "src").items()
+        }
         assert accounted(ran, str(root)) == found
 
 
@@ -339,8 +347,11 @@ def call(*, upload: bool = True, letters: str = "r") -> RsyncCall:
 
 
 def entry(name: bytes, size: int = 3, mode: int = 0o100644) -> bytes:
-    return bytes((0, 0)[:0]) + bytes((4 | 0x40, 0)) + pack("<iiii", len(name), 0, 0, 0)[:4] + (
-        name + pack("<iii", size, 0, mode)
+    return (
+        bytes((0, 0)[:0])
+        + bytes((4 | 0x40, 0))
+        + pack("<iiii", len(name), 0, 0, 0)[:4]
+        + (name + pack("<iii", size, 0, mode))
     )
 
 

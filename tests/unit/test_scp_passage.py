@@ -1,4 +1,4 @@
-"""``scp -O`` through its passage, with two real scps on pipes: what arrives, and the account of it."""
+"""``scp -O`` through its passage, with two real scps on pipes: what arrives, and its account."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from hoopcore.calls import NotCarried, ScpCall, transfer_of
 from hoopcore.passage import Ask, Done, Passage, Stop, ToPerson, ToTarget
 from hoopcore.protocols.scp import ScpPassage
 from hoopcore.protocols.scp.records import LONGEST_LINE, MOST_AHEAD
 from hoopcore.shell import read
-from hoopcore.calls import NotCarried, ScpCall, transfer_of
 from tests.e2e.ssh_world import stock
 from tests.transfers import Between, Judge, Ran, carried
 

@@ -19,6 +19,7 @@ from hoopagent.evidence import said
 from hoopagent.hold import Case, Ending, Hold, Terms
 from hoopagent.shells.live import ShellLive
 from hoopcore import passage
+from hoopcore.calls import NotCarried, transfer_of
 from hoopcore.command import Command, Shell, Text
 from hoopcore.model import Held
 from hoopcore.policy import Verdict
@@ -28,7 +29,6 @@ from hoopcore.recording import Said
 from hoopcore.shell import LARGEST, read
 from hoopcore.statement import Effect, Reading, Relation, Statement, Touch
 from hoopcore.stream import Ask, AskKind
-from hoopcore.calls import NotCarried, transfer_of
 
 # A longer text is read beside the loop.
 _SHORT = 2048

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from hoopagent.shells.judging import Asked
 from hoopagent.shells.live import ShellLive
+from hoopcore.calls import ScpCall, transfer_of
+from hoopcore.calls.reading import RsyncCall
 from hoopcore.passage import Passage
 from hoopcore.policy import FileRules
 from hoopcore.protocols.rsync import RsyncPassage
 from hoopcore.protocols.scp import ScpPassage
 from hoopcore.statement import Reading
-from hoopcore.calls import ScpCall, transfer_of
-from hoopcore.calls.reading import RsyncCall
 
 
 def transfer_passage(live: ShellLive, asked: Asked, reading: Reading) -> Passage | None:

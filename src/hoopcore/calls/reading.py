@@ -13,12 +13,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hoopcore.calls.roots import Roots
+from hoopcore.calls.rsync_options import RsyncOptions, options_of
 from hoopcore.command import Text
 from hoopcore.shell.grammar import parse
 from hoopcore.shell.values import Found, Unreadable
 from hoopcore.statement import Reading
-from hoopcore.calls.roots import Roots
-from hoopcore.calls.rsync_options import RsyncOptions, options_of
 
 _LARGEST = 64 << 10
 _HINT = "Let scp or rsync be the whole command; sudo -n may stand before it."

@@ -11,25 +11,28 @@ from dataclasses import dataclass
 
 from hoopcore.command import Text
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Letters that change nothing but what rsync does by itself, and those that change what is sent.
 _QUIET = frozenset("vqLkKbudOJpErSWIRxtyhi")
 _SENT = frozenset("logDHczmn")
 
-_PLAIN = frozenset(
+_PLAIN = _words(
     """delete delete-before delete-during delete-delay delete-after delete-excluded force
     ignore-errors ignore-missing-args inplace partial delay-updates numeric-ids size-only existing
     ignore-existing safe-links copy-unsafe-links munge-links no-implied-dirs no-relative specials
     no-specials devices stats list-only old-compress fsync mkpath omit-dir-times super preallocate
-    no-r no-R no-D no-owner no-group no-inc-recursive sparse open-noatime""".split()
+    no-r no-R no-D no-owner no-group no-inc-recursive sparse open-noatime"""
 )
-_VALUED = frozenset(
+_VALUED = _words(
     """max-delete timeout bwlimit backup-dir suffix partial-dir temp-dir compare-dest copy-dest
     link-dest max-size min-size modify-window compress-level skip-compress log-format info debug
-    max-alloc usermap groupmap stop-after stop-at""".split()
+    max-alloc usermap groupmap stop-after stop-at"""
 )
-_SEPARATE = frozenset(
-    """backup-dir partial-dir temp-dir compare-dest copy-dest link-dest""".split()
-)
+_SEPARATE = _words("backup-dir partial-dir temp-dir compare-dest copy-dest link-dest")
 
 _KNOWN = {
     "A": "-A (--acls)",
@@ -92,7 +95,7 @@ def _long(said: str, long: set[str]) -> str:
 
 
 def _short(word: Text, letters: set[str]) -> str:
-    """One word of letters; behind ``e`` stands what the client can do, which is not ours to mind."""
+    """One word of letters; behind ``e`` stands what the client can do, which matters from 30 on."""
     said = word.said[1:]
     if said.startswith("B") and said[1:].isdecimal():
         return ""
@@ -114,7 +117,7 @@ def _told(letters: set[str], long: set[str], paths: tuple[Text, ...]) -> RsyncOp
     deletes = any(name.startswith("delete") for name in long)
     return RsyncOptions(
         upload=upload,
-        relative="R" in letters and "no-relative" not in long,
+        relative="R" in letters and not long & {"no-relative", "no-R"},
         owners="o" in letters,
         groups="g" in letters,
         devices="D" in letters or "devices" in long,

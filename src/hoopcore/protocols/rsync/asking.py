@@ -16,10 +16,10 @@ from stat import S_ISREG
 from struct import pack
 from typing import Final
 
+from hoopcore.calls import RsyncCall
 from hoopcore.command import Transfer
 from hoopcore.passage import Ask
 from hoopcore.policy import NOTHING_WATCHED, FileRules, Watch
-from hoopcore.transfers import doing
 from hoopcore.protocols.rsync.listing import LONGEST, Listing
 from hoopcore.protocols.rsync.pulling import (
     Flow,
@@ -30,7 +30,7 @@ from hoopcore.protocols.rsync.pulling import (
     number,
     short,
 )
-from hoopcore.calls import RsyncCall
+from hoopcore.transfers import doing
 
 PHASES: Final = 3
 """Rounds of protocol 29, each ended by a -1; in the second come files that had arrived damaged."""
@@ -154,7 +154,8 @@ class Asking:
     def decided(self, seq: int, refusal: str) -> tuple[bytes, str]:
         """What is told to the sending end, or why it is told nothing."""
         want, ask = self.asked, self._ask
-        assert want is not None and ask is not None, "nothing was asked"
+        assert want is not None, "nothing was asked"
+        assert ask is not None, "nothing was asked"
         self.asked = None
         watch = NOTHING_WATCHED
         if not refusal and self._rules is not None:

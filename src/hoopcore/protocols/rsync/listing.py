@@ -15,9 +15,9 @@ from collections.abc import Generator
 from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISLNK, S_ISREG, S_ISSOCK
 from typing import Final
 
+from hoopcore.calls.rsync_options import RsyncOptions
 from hoopcore.protocols.rsync.pulling import Flow, Garbled, Script, bounded, byte, long, number
 from hoopcore.protocols.rsync.pulling import text as taken
-from hoopcore.calls.rsync_options import RsyncOptions
 
 MOST: Final = 1_000_000
 MOST_BYTES: Final = 128 << 20

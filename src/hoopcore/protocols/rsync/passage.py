@@ -15,6 +15,7 @@ from __future__ import annotations
 from struct import pack, unpack
 from typing import Final
 
+from hoopcore.calls import RsyncCall
 from hoopcore.passage import Ask, Done, Given, Stop, ToPerson, ToTarget
 from hoopcore.policy import FileRules
 from hoopcore.protocols.files import LONGEST_PATH
@@ -23,7 +24,6 @@ from hoopcore.protocols.rsync.listing import Listing
 from hoopcore.protocols.rsync.pulling import Garbled, Puller
 from hoopcore.protocols.rsync.sending import Sending
 from hoopcore.recording import File
-from hoopcore.calls import RsyncCall
 
 PROTOCOL: Final = 29
 _NEWEST: Final = 64
@@ -217,7 +217,7 @@ class RsyncPassage:
             return self._stop(str(problem))
 
     def _refused(self, seq: int, why: str, given: list[Given]) -> None:
-        """The person's rsync is told as of a file that could not be sent: it goes on, and says so."""
+        """The person's rsync is told as of a file that could not be sent, and goes on."""
         direction, path = "upload" if self._upload else "download", self._asking.path
         event = File(seq=seq, direction=direction, path=path[:LONGEST_PATH], outcome="refused")
         given.append(Done(event))

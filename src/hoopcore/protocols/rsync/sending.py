@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from hoopcore.calls import RsyncCall
 from hoopcore.protocols.files import Account
 from hoopcore.protocols.rsync.asking import NO_SUMS, PHASES, TRANSFER, Asking, item
 from hoopcore.protocols.rsync.listing import Listing
 from hoopcore.protocols.rsync.pulling import Flow, Garbled, Piece, Script, number
 from hoopcore.protocols.rsync.tokens import deflated, plain
 from hoopcore.recording import File
-from hoopcore.calls import RsyncCall
 
 _AFTER: Final = 4096  # bytes behind the last round: figures of how long it took
 

@@ -15,16 +15,17 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Final
 
+from hoopcore.calls import ScpCall
 from hoopcore.command import Transfer
 from hoopcore.passage import Ask, Done, Given, Stop, ToPerson, ToTarget
 from hoopcore.policy import FileRules
 from hoopcore.protocols.files import LONGEST_PATH, Account
-from hoopcore.transfers import doing
 from hoopcore.protocols.scp.records import Garbled, Held, Record, record
 from hoopcore.recording import File
-from hoopcore.calls import ScpCall
+from hoopcore.transfers import doing
 
 _DEEPEST: Final = 256
+
 
 class Turn(Enum):
     """Whose turn it is, and for what."""
@@ -178,7 +179,8 @@ class ScpPassage:
 
     def decided(self, seq: int, refusal: str) -> list[Given]:
         told = self._record
-        assert told is not None and self._asked is not None, "nothing was asked"
+        assert told is not None, "nothing was asked"
+        assert self._asked is not None, "nothing was asked"
         ask, path = self._asked
         self._asked = None
         if not refusal and self._rules is not None and self._rules.watch(ask.statement).kinds:

@@ -1,8 +1,8 @@
 """What scp's two ends say, in pieces of any size: lines, answers, and what is in a file.
 
-There is no published description; this is what OpenSSH's scp does.  The source tells of a file in a
-line (``C0644 size name``), of times before it (``T…``), of a folder and its end (``D…``, ``E``), and
-of what it could not do in a line behind a byte 1, or 2 where it ends there.  To each of the first
+There is no published description; this is what OpenSSH's scp does.  The source tells of a file in
+a line (``C0644 size name``), of times before it (``T…``), of a folder and its end (``D…``, ``E``),
+and of what went wrong in a line behind a byte 1, or 2 where it ends there.  To each of the first
 four the sink answers with a byte 0, or with such words.
 
 Memory: a line of ``LONGEST_LINE``, and ``MOST_AHEAD`` of what comes before its turn.
