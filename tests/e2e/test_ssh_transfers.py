@@ -12,31 +12,23 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.ssh_world import SshWorld, options, ssh, stock
+from tests.e2e.ssh_world import options, ssh, stock
+from tests.e2e.test_ssh_files import FilesWorld
 from tests.e2e.test_ssh_targets import recorded
 from tests.e2e.world import Person
 from tests.worlds import signed_in, started
 
-RULE = """
-[[rule]]
-name = "no-keys"
-verdict = "refuse"
-reason = "keys stay where they are"
-targets = ["web-1"]
-paths = ["*/private.key"]
-"""
-
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[SshWorld]:
-    with started(SshWorld) as world:
+def world() -> Iterator[FilesWorld]:
+    with started(FilesWorld) as world:
         yield world
 
 
 @pytest.fixture(scope="module")
-def ana(world: SshWorld) -> Person:
+def ana(world: FilesWorld) -> Person:
     person = signed_in(world, "ana")
-    for name in ("web-1", "web-exec", "bash-1"):
+    for name in ("web-ca", "bash-1"):
         person.hoop("request", name, "--reason", "a test of files", "--for", "1h")
     return person
 
@@ -101,6 +93,39 @@ def test_a_folder_arrives_and_each_file_is_in_the_recording(
     assert manifest(ana, "bash-1", root) == tree(at / "src")
 
 
+@pytest.mark.parametrize("kind", ["scp -rp", "rsync -a"])
+def test_rules_keep_some_files_and_let_the_others_go(ana: Person, at: Path, kind: str) -> None:
+    run, flags = (scp if kind.startswith("scp") else rsync), kind.split()[1]
+    (at / "src" / "secrets").mkdir()
+    (at / "src" / "secrets" / "key").write_text("x")
+    done = run(ana, "web-ca", flags, f"{at}/src", f"127.0.0.1:{at}/dst")
+    assert done.returncode == (1 if run is scp else 23)
+    assert 'refused by rule "no-secret-files": secrets stay where they are' in done.stderr
+    assert 'refused by rule "small-only": large files want a ticket' in done.stderr
+    assert set(tree(at / "dst" / "src")) == {"a", "none", "b/z", "b/é x"}
+    events = recorded(ana, "web-ca")
+    outcomes = {
+        one["path"].removeprefix(f"{at}/dst/src/"): one.get("outcome", "whole")
+        for one in events
+        if one["type"] == "file"
+    }
+    assert outcomes["secrets/key"] == outcomes["big"] == "refused"
+    assert outcomes["a"] == outcomes["b/é x"] == "whole"
+    judged = [one for one in events if one["type"] == "statement" and one["kind"] == "file"]
+    assert {one["seq"] for one in judged} >= {one["seq"] for one in events if one["type"] == "file"}
+
+
+@pytest.mark.parametrize("kind", ["scp -rp", "rsync -a"])
+def test_what_would_have_to_be_looked_at_goes_by_sftp_alone(
+    ana: Person, at: Path, kind: str
+) -> None:
+    run, flags = (scp if kind.startswith("scp") else rsync), kind.split()[1]
+    done = run(ana, "web-ca", flags, f"127.0.0.1:{at}/src/b", f"{at}/dst")
+    assert done.returncode == (1 if run is scp else 23)
+    assert "would have to be looked at first" in done.stderr
+    assert not tree(at / "dst")
+
+
 @pytest.mark.parametrize(
     "text",
     ["scp -t /tmp; true", "cd /tmp && rsync --server --sender -r . x", "scp -f /etc/x | cat"],
@@ -118,7 +143,7 @@ def test_what_rsync_cannot_do_here_is_refused_with_words(ana: Person, at: Path) 
     assert not tree(at / "dst")
 
 
-def test_nothing_of_a_file_is_in_the_recording(ana: Person, world: SshWorld, at: Path) -> None:
+def test_nothing_of_a_file_is_in_the_recording(ana: Person, world: FilesWorld, at: Path) -> None:
     secret = os.urandom(12).hex()
     (at / "src" / "canary").write_text(secret * 100)
     assert scp(ana, "bash-1", f"127.0.0.1:{at}/src/canary", f"{at}/dst").returncode == 0

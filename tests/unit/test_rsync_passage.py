@@ -12,14 +12,17 @@ from struct import pack
 
 import pytest
 
-from hoopcore.calls import NotCarried, RsyncCall, transfer_of
+from hoopcore.calls import NotCarried, RsyncCall, ScpCall, transfer_of
+from hoopcore.calls import carried as as_carried
 from hoopcore.calls.rsync_options import RsyncOptions
 from hoopcore.passage import Ask, Done, Passage, Stop, ToTarget
+from hoopcore.policy import FileRules, Watch
 from hoopcore.protocols.rsync import RsyncPassage
 from hoopcore.protocols.rsync.listing import Listing
 from hoopcore.protocols.rsync.pulling import Garbled, Puller
 from hoopcore.protocols.rsync.tokens import Inflating
 from hoopcore.shell import read
+from hoopcore.statement import Statement
 from tests.e2e.ssh_world import stock
 from tests.transfers import Between, Judge, Ran, carried
 
@@ -304,6 +307,73 @@ def test_links_and_names_that_come_twice_are_told_apart(at: Path) -> None:
     found = accounted(ran, str(at / "dst"))
     assert {**wanted, **found} == wanted
     assert set(wanted) - set(found) <= {"c", "b/z"}
+
+
+# --- what is no file's content ------------------------------------------------------------------
+
+
+class Rules(FileRules):
+    """Refuses whatever has ``secret`` in its path; nothing may grow beyond ten bytes."""
+
+    def __init__(self) -> None:
+        pass
+
+    names_paths = True
+
+    def refuses(self, statement: Statement) -> bool:
+        assert statement.shell is not None
+        return any("secret" in file.said for file in statement.shell.files)
+
+    def watch(self, statement: Statement) -> Watch:
+        return Watch(largest=10, words="no more than ten bytes")
+
+
+def test_a_link_is_not_made_where_a_rule_keeps_its_path(tmp_path: Path) -> None:
+    for name in ("src/secret-place", "dst"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "src" / "secret-place" / "link").symlink_to("/etc")
+
+    def strict(text: str) -> Passage:
+        one = transfer_of(text, read(text.encode()))
+        assert isinstance(one, RsyncCall)
+        return RsyncPassage(one, Rules())
+
+    words = [f"{tmp_path}/src/", f"host:{tmp_path}/dst/"]
+    ran = carried(tmp_path, [stock("rsync"), "-a", "--blocking-io", "-e", "{ssh}", *words], strict)
+    assert ran.stop is not None
+    assert "a rule refuses to have this made" in ran.stop.words
+    assert not tree(tmp_path / "dst")
+
+
+def test_a_file_that_outgrows_what_it_may_be_ends_there() -> None:
+    one = RsyncPassage(call(), Rules())
+    one.from_person(told(b"a"))
+    one.from_target(pack("<ii", 31, 99) + asked(0), stderr=False)
+    one.decided(1, "")
+    found = one.from_person(pack("<iH", 0, 1 << 15) + bytes(16) + pack("<i", 11) + bytes(11))
+    assert [type(given) for given in found] == [Done, Stop]
+    assert isinstance(found[1], Stop)
+    assert found[1].words == "no more than ten bytes"
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("rsync --server -re.i . /srv", True),
+        ("scp -r -t /srv", True),
+        ("rsync --server -re.i --delete . /srv", False),
+        ("rsync --server -re.i --copy-dest /etc . /srv", False),
+        ("rsync --server -re.i --backup-dir=/etc . /srv", False),
+    ],
+)
+def test_rules_see_all_of_a_command_that_touches_more_than_its_files(text: str, asks: bool) -> None:
+    reading = read(text.encode())
+    found = transfer_of(text, reading)
+    assert isinstance(found, RsyncCall | ScpCall)
+    (statement,) = as_carried(reading, found).statements
+    assert statement.shell is not None
+    assert statement.shell.carried is asks
+    assert all(file.whole for file in statement.shell.files) is asks
 
 
 # --- what may not be ----------------------------------------------------------------------------

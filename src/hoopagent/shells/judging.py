@@ -19,7 +19,7 @@ from hoopagent.evidence import said
 from hoopagent.hold import Case, Ending, Hold, Terms
 from hoopagent.shells.live import ShellLive
 from hoopcore import passage
-from hoopcore.calls import NotCarried, transfer_of
+from hoopcore.calls import NotCarried, RsyncCall, ScpCall, carried, transfer_of
 from hoopcore.command import Command, Shell, Text
 from hoopcore.model import Held
 from hoopcore.policy import Verdict
@@ -87,9 +87,12 @@ async def judged(live: ShellLive, asked: Asked, channel: Waiting) -> Told:
     RecorderFailed where it cannot be recorded, and nothing may be done then.
     """
     reading = await _reading(live, asked)
+    call = _call(live, asked, reading)
+    if isinstance(call, ScpCall | RsyncCall):
+        reading = carried(reading, call)
     text = f"forward to {asked.text}" if asked.to is not None else asked.text or asked.kind
     spoken = Spoken(asked.kind, text, reading)
-    listed = _listed(live, asked) or _hidden(live, asked, reading)
+    listed = _listed(live, asked) or _hidden(call, asked)
     return await _judged(live, spoken, channel, listed)
 
 
@@ -268,11 +271,17 @@ def _listed(live: ShellLive, asked: Asked) -> Verdict | None:
     return None
 
 
-def _hidden(live: ShellLive, asked: Asked, reading: Reading) -> Verdict | None:
-    """A refusal of files that would go over without being accounted for."""
+def _call(
+    live: ShellLive, asked: Asked, reading: Reading
+) -> ScpCall | RsyncCall | NotCarried | None:
+    """Which files a command carries, if it does."""
     if asked.kind != "exec":
         return None
-    call = transfer_of(asked.text, reading, bash=live.prepared.section.shell == "bash")
+    return transfer_of(asked.text, reading, bash=live.prepared.section.shell == "bash")
+
+
+def _hidden(call: ScpCall | RsyncCall | NotCarried | None, asked: Asked) -> Verdict | None:
+    """A refusal of files that would go over without being accounted for."""
     if isinstance(call, NotCarried):
         return Verdict(False, "transfers", call.words, call.hint)
     if call is not None and asked.terminal:

@@ -8,9 +8,18 @@ from hoopcore.calls.reading import (
     NotCarried,
     RsyncCall,
     ScpCall,
+    carried,
     hides_transfer,
     transfer_of,
 )
 from hoopcore.calls.roots import Roots
 
-__all__ = ["NotCarried", "Roots", "RsyncCall", "ScpCall", "hides_transfer", "transfer_of"]
+__all__ = [
+    "NotCarried",
+    "Roots",
+    "RsyncCall",
+    "ScpCall",
+    "carried",
+    "hides_transfer",
+    "transfer_of",
+]

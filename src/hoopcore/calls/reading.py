@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hoopcore.calls.roots import Roots
 from hoopcore.calls.rsync_options import RsyncOptions, options_of
@@ -145,6 +145,22 @@ def _rsync(words: Sequence[Text]) -> RsyncCall | NotCarried:
         return NotCarried("rsync does not say which file it means")
     roots = Roots(options.upload, paths, relative=options.relative)
     return RsyncCall(roots, options)
+
+
+def carried(reading: Reading, call: ScpCall | RsyncCall) -> Reading:
+    """The command as rules see it where each of its files is asked for by itself.
+
+    What lies beneath the paths that it names is not its own then, unless rsync also deletes there,
+    or is told of other folders.
+    """
+    if len(reading.statements) != 1 or (isinstance(call, RsyncCall) and call.options.beside):
+        return reading
+    (statement,) = reading.statements
+    shell = statement.shell
+    if shell is None or reading.why:
+        return reading
+    files = tuple(one for one in shell.files if one.whole)
+    return Reading((replace(statement, shell=replace(shell, files=files, carried=True)),))
 
 
 # --- what is hidden -----------------------------------------------------------------------------

@@ -60,6 +60,7 @@ class RsyncOptions:
     dry: bool = False
     numeric: bool = False
     filtered: bool = False  # the list of filters goes up with an upload
+    beside: bool = False  # touches files of the target that it asks nobody for
     paths: tuple[Text, ...] = ()
 
 
@@ -115,6 +116,7 @@ def _told(letters: set[str], long: set[str], paths: tuple[Text, ...]) -> RsyncOp
     if not upload and "remove-source-files" in long:
         return "--remove-source-files on files of the target"
     deletes = any(name.startswith("delete") for name in long)
+    elsewhere = any(name.endswith(("-dest", "-dir")) for name in long)
     return RsyncOptions(
         upload=upload,
         relative="R" in letters and not long & {"no-relative", "no-R"},
@@ -128,5 +130,6 @@ def _told(letters: set[str], long: set[str], paths: tuple[Text, ...]) -> RsyncOp
         dry="n" in letters,
         numeric="numeric-ids" in long,
         filtered="m" in letters or deletes,
+        beside=deletes or elsewhere,
         paths=paths,
     )

@@ -17,7 +17,7 @@ from struct import pack
 from typing import Final
 
 from hoopcore.calls import RsyncCall
-from hoopcore.command import Transfer
+from hoopcore.command import Text, Transfer
 from hoopcore.passage import Ask
 from hoopcore.policy import NOTHING_WATCHED, FileRules, Watch
 from hoopcore.protocols.rsync.listing import LONGEST, Listing
@@ -72,7 +72,7 @@ class Asking:
     def __init__(self, call: RsyncCall, listing: Listing, rules: FileRules | None) -> None:
         self._call = call
         self._listing = listing
-        self._rules = rules
+        self.rules = rules
         self._phase = 0
         self.queue: deque[bytes | Want] = deque()  # to be told to the sending end, in this order
         self.let: dict[int, Let] = {}  # by index, until the file begins
@@ -137,14 +137,19 @@ class Asking:
         if isinstance(what, bytes):
             return what
         self.asked = what
-        name = spoken(self._listing.name(what.index))
-        files = self._call.roots.files(name, alone=len(self._listing) == 1)
+        files = self.files(what.index)
         first = files[0]
+        name = spoken(self._listing.name(what.index))
         self._path = first.said if first.whole else f"{first.said}…/{name}"
         action = "upload" if self._call.upload else "download"
         transfer = Transfer(action, files, self._listing.size(what.index))
         self._ask = Ask(f"{action} {self._path}"[:4096], doing("rsync", transfer))
         return self._ask
+
+    def files(self, index: int) -> tuple[Text, ...]:
+        """What an entry of the list may be on the target."""
+        name = spoken(self._listing.name(index))
+        return self._call.roots.files(name, alone=self._listing.alone)
 
     @property
     def path(self) -> str:
@@ -158,9 +163,9 @@ class Asking:
         assert ask is not None, "nothing was asked"
         self.asked = None
         watch = NOTHING_WATCHED
-        if not refusal and self._rules is not None:
-            watch = self._rules.watch(ask.statement)
-            if watch.kinds:
+        if not refusal and self.rules is not None:
+            watch = self.rules.watch(ask.statement)
+            if watch.kinds and not self._call.upload:
                 refusal = "what is in it would have to be looked at first: use sftp for it"
         if refusal:
             return b"", refusal

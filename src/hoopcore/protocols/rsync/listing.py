@@ -53,7 +53,7 @@ class Listing:
         self._order = array("I")
         self._rooted: bool | None = None  # whether names begin with a slash, as with -R
         self.told = False  # all of it has come
-        self.regular = 0  # how many of them are files
+        self.alone = False  # there is one name only
 
     def __len__(self) -> int:
         return len(self._names)
@@ -148,7 +148,6 @@ class Listing:
         self._names.append(name[1:] if self._rooted and name != b"." else name)
         self._sizes.append(size)
         self._modes.append(mode)
-        self.regular += S_ISREG(mode)
 
     def _owners(self) -> Script:
         """Names of users and of groups, by their numbers."""
@@ -161,6 +160,7 @@ class Listing:
 
     def _sort(self) -> None:
         keys = [_key(name, mode) for name, mode in zip(self._names, self._modes, strict=True)]
+        self.alone = len(set(self._names)) == 1
         self._order = array("I", sorted(range(len(keys)), key=keys.__getitem__))
 
 

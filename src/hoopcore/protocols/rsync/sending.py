@@ -6,15 +6,18 @@ was refused, does not go.
 
 from __future__ import annotations
 
+from stat import S_ISLNK, S_ISREG
 from typing import Final
 
 from hoopcore.calls import RsyncCall
+from hoopcore.command import Transfer
 from hoopcore.protocols.files import Account
 from hoopcore.protocols.rsync.asking import NO_SUMS, PHASES, TRANSFER, Asking, item
 from hoopcore.protocols.rsync.listing import Listing
 from hoopcore.protocols.rsync.pulling import Flow, Garbled, Piece, Script, number
 from hoopcore.protocols.rsync.tokens import deflated, plain
 from hoopcore.recording import File
+from hoopcore.transfers import doing
 
 _AFTER: Final = 4096  # bytes behind the last round: figures of how long it took
 
@@ -37,6 +40,7 @@ class Sending:
         if options.upload and options.filtered:
             yield from self._asking.filters()
         yield from self._listing.script()
+        self._check_made()
         phase = 0
         while phase < PHASES:
             index = yield from number()
@@ -47,6 +51,23 @@ class Sending:
                 yield from self._item(index)
         for _ in range(_AFTER):
             yield Flow(1)
+
+    def _check_made(self) -> None:
+        """Folders, links and devices of an upload are made by its list: none that is refused."""
+        rules = self._asking.rules
+        if not self._call.upload or self._call.options.dry or rules is None:
+            return
+        if not rules.names_paths:
+            return
+        for index in range(len(self._listing)):
+            mode = self._listing.mode(index)
+            if S_ISREG(mode):
+                continue
+            files = self._asking.files(index)
+            statement = doing("rsync", Transfer("link" if S_ISLNK(mode) else "make", files))
+            if rules.refuses(statement):
+                self.refused = f"a rule refuses to have this made: {files[0].said}"
+                raise Garbled("something in its list may not be made")
 
     def _item(self, index: int) -> Script:
         bits, _ = yield from item(index, len(self._listing))

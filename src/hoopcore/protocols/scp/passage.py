@@ -53,11 +53,11 @@ class ScpPassage:
         self._call = call
         self._rules = rules
         self._upload = call.upload
+        self._direction = "upload" if call.upload else "download"
         self._source, self._sink = Held(), Held()
         self._turn = Turn.READY  # the sink says first that it is there
         self._record: Record | None = None  # that is judged, answered, or under way
         self._folders: list[str] = []
-        self._told = 0  # files and folders at the top
         self._account: Account | None = None
         self._left = 0
         self._trouble = False  # the source could not read the file to its end
@@ -127,8 +127,9 @@ class ScpPassage:
             case "D":
                 if not self._call.recursive or len(self._folders) >= _DEEPEST:
                     raise Garbled("a folder comes that was not asked for")
-                self._told += not self._folders
-                self._folders.append(_spoken(told.name))
+                if self._upload:
+                    return self._judge(told)
+                self._enter(told)
             case "E":
                 if not self._folders:
                     raise Garbled("a folder ends where none is")
@@ -136,6 +137,9 @@ class ScpPassage:
         self._to_sink(line)
         self._turn = {"!": Turn.LINE, "!!": Turn.OVER}.get(told.kind, Turn.PASSED)
         return True
+
+    def _enter(self, told: Record) -> None:
+        self._folders.append(_spoken(told.name))
 
     def _bytes(self) -> bool:
         data = self._source.some(self._left)
@@ -164,13 +168,15 @@ class ScpPassage:
 
     def _judge(self, told: Record) -> bool:
         name = "/".join((*self._folders, _spoken(told.name)))
-        self._told += not self._folders
-        # What goes up first may be the only one; a second one wants a folder to go to.
-        files = self._call.roots.files(name, alone=self._told == 1)
+        # Where what is uploaded to is no folder, every file is written to it, the second one too.
+        files = self._call.roots.files(name, alone=True)
         first = files[0]
         path = first.said if first.whole else f"{first.said}…/{name}"
-        action = "upload" if self._upload else "download"
-        transfer = Transfer(action, files, told.size)
+        if told.kind == "D":
+            action, transfer = "make", Transfer("make", files)
+        else:
+            action = self._direction
+            transfer = Transfer(action, files, told.size)
         ask = Ask(f"{action} {path}"[:4096], doing("scp", transfer))
         self._asked = (ask, path)
         self._given.append(ask)
@@ -183,13 +189,17 @@ class ScpPassage:
         assert self._asked is not None, "nothing was asked"
         ask, path = self._asked
         self._asked = None
-        if not refusal and self._rules is not None and self._rules.watch(ask.statement).kinds:
+        rules = None if self._upload else self._rules
+        if not refusal and rules is not None and rules.watch(ask.statement).kinds:
             refusal = "what is in it would have to be looked at first: use sftp for it"
         if refusal:
             self._refuse(seq, path, refusal)
+        elif told.kind == "D":
+            self._enter(told)
+            self._to_sink(told.line)
+            self._turn = Turn.PASSED
         else:
-            direction = "upload" if self._upload else "download"
-            self._account = Account(direction, path, seq, mode=told.mode, size=told.size)
+            self._account = Account(self._direction, path, seq, mode=told.mode, size=told.size)
             self._left = told.size
             self._to_sink(told.line)
             self._turn = Turn.BEGINS
@@ -199,9 +209,10 @@ class ScpPassage:
             return self._stop(str(problem))
 
     def _refuse(self, seq: int, path: str, refusal: str) -> None:
-        direction = "upload" if self._upload else "download"
-        event = File(seq=seq, direction=direction, path=path[:LONGEST_PATH], outcome="refused")
-        self._given.append(Done(event))
+        if self._record is not None and self._record.kind == "C":
+            path_ = path[:LONGEST_PATH]
+            event = File(seq=seq, direction=self._direction, path=path_, outcome="refused")
+            self._given.append(Done(event))
         words = f"\x01hoop: {refusal} ({path})\n".encode()
         self._to_source(words)
         if not self._upload:
