@@ -25,6 +25,7 @@ from hoopagent.recorder import RecorderFailed
 from hoopagent.shells.judging import Asked, Told
 from hoopagent.shells.live import ShellLive
 from hoopagent.shells.screen import Screen
+from hoopagent.shells.transfers import transfer_passage
 from hoopcore.passage import (
     Ask,
     Done,
@@ -50,7 +51,7 @@ def passage_for(live: ShellLive, asked: Asked, reading: Reading) -> Passage:
     """Who reads what goes through a channel that is this."""
     if asked.kind == "subsystem":  # no other one is let
         return Sftp(FileRules(lambda: live.judge.in_force))
-    return Plain()
+    return transfer_passage(live, asked, reading) or Plain()
 
 
 class Person(Protocol):
