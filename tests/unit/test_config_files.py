@@ -218,7 +218,7 @@ GOOD_SSH = {
         ({"credential": '{ user = "d", certificate = true, password = "env:X" }'}, "is one of"),
         ({"credential": '{ user = "d", key_file = "nowhere" }'}, "key_file"),
         ({"databases": '["x"]'}, '"databases" means nothing where protocol = "ssh"'),
-        ({"channels": '["sftp"]'}, "channels"),
+        ({"channels": '["scp"]'}, "channels"),
         ({"output": '"masked"'}, "output"),
     ],
 )

@@ -45,6 +45,10 @@ log = structlog.get_logger()
 OpenLane = Callable[[Principal, str, str], Awaitable[asyncio.Protocol]]
 OpenApi = Callable[[Principal, str], Awaitable[asyncio.Protocol]]
 
+# Clients go by this.  OpenSSH's says that nobody reads any more (``ssh web journalctl -f | head``)
+# only to whom its own version names; else the command would run on, and the client with it.  And in
+# which order the two names of a link come in SFTP is another one where it is OpenSSH's.
+VERSION = "OpenSSH_compatible_hoop"
 KEEPALIVE = 30  # seconds; a client that misses four is gone
 
 
@@ -143,7 +147,7 @@ class SshDoor:
             allow_pty=True,  # on SSH targets: the other channels refuse it
             line_editor=False,
             encoding=None,
-            server_version="hoop",
+            server_version=VERSION,
             login_timeout=0,  # see connection_made
             keepalive_interval=KEEPALIVE,
             keepalive_count_max=4,

@@ -193,6 +193,11 @@ class PersonForward(asyncssh.SSHTCPSession[bytes]):
         _call(self._target, do, *arguments)
 
     @property
+    def runs(self) -> bool:
+        """What is forwarded may be at rest for as long as a lid is closed."""
+        return False
+
+    @property
     def gone(self) -> bool:
         """Whether nobody waits for it any more."""
         return self._over or self._live.cause is not None
