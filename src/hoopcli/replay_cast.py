@@ -1,7 +1,8 @@
 """Events of a recording → an asciicast v2, which asciinema plays.  Pure.
 
-It looks like a psql session, and is none: where no rows are in a recording, their names and their
-number stand where they would have been.  All text passes ``clean``; the only escapes are ours.
+That of a database looks like a psql session, and is none: where no rows are in a recording, their
+names and their number stand where they would have been.  That of a host looks like a shell's.  All
+text passes ``clean``, so the only escapes are ours; but for those of a terminal that paint.
 
     {"version": 2, "width": 80, "height": 24, …}
     [0.5, "o", "shop=> select 1;\\r\\n"]
@@ -10,7 +11,6 @@ number stand where they would have been.  All text passes ``clean``; the only es
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 
 from hoopcli import view
@@ -30,6 +30,7 @@ from hoopcore.recording import (
     Terminal,
     Unmasked,
 )
+from hoopcore.showable import Showable
 
 _HEIGHT = 24
 # Asciicast counts in seconds; a player rounds to less than this.
@@ -44,16 +45,18 @@ def cast(
     prompt = "=> "
     began: int | None = None
     begun = False
+    streams: dict[int, Showable] = {}  # by statement: an escape may stand in two events
     for event in events:
         if isinstance(event, Terminal) and begun:
             if event.seq >= first:
                 began = event.t if began is None else began
-                yield _terminal(event, round((event.t - began) / 1e6, _PLACES))
+                showable = streams.setdefault(event.seq, Showable())
+                yield _terminal(event, round((event.t - began) / 1e6, _PLACES), showable)
             continue
         if not begun:
             header = event if isinstance(event, Header) else None
             yield _header(header, width, max_idle)
-            prompt = f"{view.clean(header.database or header.target) if header else ''}=> "
+            prompt = _prompt(header)
             begun = True
         lines = list(_lines(event, prompt, prepared, first))
         if not lines:
@@ -78,17 +81,19 @@ def _header(header: Header | None, width: int, max_idle: float) -> str:
     return json.dumps(told, ensure_ascii=False)
 
 
-def _terminal(event: Terminal, at: float) -> str:
+def _prompt(header: Header | None) -> str:
+    if header is None:
+        return "=> "
+    if header.protocol == "ssh":
+        return f"{view.clean(header.target)}$ "
+    return f"{view.clean(header.database or header.target)}=> "
+
+
+def _terminal(event: Terminal, at: float, showable: Showable) -> str:
     """As it was shown, but for what orders more of a terminal than to show something."""
     if event.columns:
         return _event(at, "r", f"{event.columns}x{event.lines}")
-    return _event(at, "o", _ORDERS.sub("", event.out))
-
-
-# Strings for the terminal itself (its title, the clipboard), questions to it, and resetting it.
-_ORDERS = re.compile(
-    r"\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\\\)?|\x1b\[[0-?]*[ -/]*[cnt]|\x1b[cZ]|[\x05\x80-\x9f]"
-)
+    return _event(at, "o", showable.feed(event.out))
 
 
 def _event(at: float, code: str, data: str) -> str:
@@ -124,9 +129,11 @@ def _lines(event: Known, prompt: str, prepared: Prepared, first: int) -> Iterato
 
 
 def _said(said: Said, text: str, prompt: str) -> Iterator[str]:
-    blank = f"{prompt[:-3]}-> "
+    sql = prompt.endswith("=> ")
+    blank = f"{prompt[:-3]}-> " if sql else "> "
     lines = [view.clean(line.rstrip("\r")) for line in text.strip("\n").split("\n")]
-    lines[-1] = lines[-1] if lines[-1].rstrip().endswith(";") else f"{lines[-1]};"
+    if sql and not lines[-1].rstrip().endswith(";"):
+        lines[-1] += ";"
     for i, line in enumerate(lines):
         yield f"{prompt if i == 0 else blank}{line}"
     if said.parameters:

@@ -94,6 +94,7 @@ class Player(App[int]):
         Binding("colon", "ask(':')", show=False),
         Binding("f", "follow", show=False),
         Binding("x", "evidence", show=False),
+        Binding("t", "watch", show=False),
         Binding("tab,shift+tab", "other", show=False, priority=True),
         Binding("enter", "widen", show=False),
         Binding("question_mark", "help", show=False),
@@ -355,6 +356,28 @@ class Player(App[int]):
             self._tell("it does not end early" if known else "it is still being verified")
         else:
             self.timeline.go(self.timeline.ends - 1)
+
+    def action_watch(self) -> None:
+        """What the terminal of this statement showed, in place of the player."""
+        from hoopcli.player.watching import Watching
+
+        row = self.timeline.cursor
+        said = self.reel[row].event if self.reel.rows else None
+        if not isinstance(said, Said) or not words.has_terminal(said):
+            self._tell("no terminal: go to a shell, or a command in a terminal")
+            return
+        self.plays = False
+        with self.suspend():
+            Watching(
+                self.reel,
+                said.seq,
+                row,
+                self.played.runs,
+                speed=self.pace.speed,
+                max_idle=self.pace.max_idle,
+            ).play()
+        self._before = time.monotonic()
+        self.refresh(layout=True)
 
     def action_follow(self) -> None:
         self.follows = not self.follows

@@ -13,6 +13,7 @@ from hoopcli import view
 from hoopcli.player.rows import Part
 
 _KINDS = {"good": "green", "bad": "bold red", "head": "bold", "quiet": "dim", "": ""}
+_LEXERS = {"sql": "postgresql", "sh": "bash"}
 # Above this, colours would take longer than a person waits.
 _LARGEST_COLOURED = 16 << 10
 _NAMES = 9  # columns of a name
@@ -51,9 +52,9 @@ def drawn(parts: list[Part], width: int) -> Text:
     for part in parts:
         if not part.text:
             continue
-        if part.kind == "sql":
+        if part.kind in _LEXERS:
             found.append("\n")
-            found.append_text(_sql(part.text))
+            found.append_text(_code(part.text, _LEXERS[part.kind]))
             found.append("\n\n")
             continue
         room = width - _NAMES if part.name else width
@@ -66,12 +67,12 @@ def drawn(parts: list[Part], width: int) -> Text:
     return found
 
 
-def _sql(text: str) -> Text:
+def _code(text: str, lexer: str) -> Text:
     lines = [view.clean(line.rstrip("\r").replace("\t", "    ")) for line in text.split("\n")]
     plain = "\n".join(lines).strip("\n")
     if len(plain) > _LARGEST_COLOURED:
         return Text(plain)
-    shown = Syntax("", "postgresql", theme="ansi_dark").highlight(plain)
+    shown = Syntax("", lexer, theme="ansi_dark").highlight(plain)
     shown.rstrip()
     for found in _HIDDEN.finditer(shown.plain):
         shown.stylize("not underline bold black on cyan", *found.span())

@@ -23,6 +23,7 @@ KEYS = (
     (":", "go to a statement (12) or a time (1:30)"),
     ("x", "where evidence ends, if it was cut or changed"),
     ("f", "follow a session that runs"),
+    ("t", "of a shell: what its terminal showed; q comes back"),
     ("tab  enter", "to the details, to scroll them; over the whole screen; and back"),
     ("q  Esc", "leave"),
 )

@@ -326,6 +326,10 @@ class Reel:
         """The number behind its last row."""
         return self._frames[at].row + self._frames[at].rows
 
+    def is_closed(self, at: int) -> bool:
+        """Whether no more will be in it."""
+        return self._frames[at].closed
+
     def lines(self, at: int) -> bytes:
         """The lines of a frame as they are."""
         return self._data(self._frames[at])

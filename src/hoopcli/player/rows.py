@@ -222,7 +222,7 @@ class Part(NamedTuple):
 
     name: str
     text: str
-    kind: str = ""  # "sql", "good", "bad", "head", "quiet"
+    kind: str = ""  # "sql", "sh", "good", "bad", "head", "quiet"
 
 
 def details(row: Row, text: str, votes: Any = None) -> Iterator[Part]:
@@ -248,7 +248,10 @@ def _statement(row: Row, said: Said, text: str, votes: Any) -> Iterator[Part]:
     yield Part("unread", said.unread, "bad")
     yield from _became(row)
     shown = text if len(text) <= LARGEST_SHOWN else text[:LARGEST_SHOWN]
-    yield Part("", shown or "(no text)", "sql")
+    if said.kind == "shell":
+        yield Part("terminal", "t shows what it showed" if said.verdict == "allow" else "")
+    of_host = said.kind in ("exec", "shell", "subsystem", "file", "forward")
+    yield Part("", shown or "(no text)", "sh" if of_host else "sql")
     if len(text) > LARGEST_SHOWN:
         left = f"… {len(text) - LARGEST_SHOWN:,} more characters (-o sql has all)"
         yield Part("", left, "quiet")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hoopcli.player.app import Played, Player
     from hoopcli.player.checking import Checking
     from hoopcli.player.reel import Reel
+    from hoopcore.recording import Said
 
 KEYS = "space play  n p next mark  r h m e  / search  tab details  ? help  q quit"
 KINDS = {"refused": "refusal", "held": "hold", "masked": "mask", "error": "error"}
@@ -135,6 +136,11 @@ def nothing(reel: Reel, checking: Checking) -> str:
     if checking.report is not None:
         return "There is nothing in it."
     return "Nothing has come yet."
+
+
+def has_terminal(said: Said) -> bool:
+    """Whether it may have shown something on a terminal: a shell did, and a command may have."""
+    return said.verdict == "allow" and said.kind in ("shell", "exec")
 
 
 def place(text: str) -> int | float:
