@@ -27,11 +27,19 @@ from hoopcore.passage import Ask, Done, Given, Masked, Passage, Plain, Stop, ToP
 from hoopcore.policy import Amount
 from hoopcore.recording import EndCause
 from hoopcore.statement import Reading
+from hoopcore.terminal import Masks, clear_command, masks
 
 
 def passage_for(live: ShellLive, asked: Asked, reading: Reading) -> Passage:
     """Who reads what goes through a channel that is this."""
-    return Plain()
+    section, clear = live.prepared.section, False
+    if asked.kind == "exec" and not asked.terminal:
+        clear = clear_command(asked.text, reading, section.clear_output)
+    if asked.kind == "subsystem" or section.output == "clear" or clear:
+        return Plain()
+    columns, lines = asked.size
+    masked = masks(live.sweep, terminal=asked.terminal, columns=columns, lines=lines)
+    return masked or Plain()
 
 
 class Person(Protocol):
@@ -150,6 +158,8 @@ class Carried:
             except RecorderFailed:
                 self._not_recorded()
                 return
+        if isinstance(self._passage, Masks):
+            self._passage.resized(*size[:2])
         self.to_target("change_terminal_size", *size)
 
     # --- the target's side ------------------------------------------------------------------------

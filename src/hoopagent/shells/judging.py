@@ -44,6 +44,7 @@ class Asked:
     kind: Literal["exec", "shell", "subsystem"]
     text: str = ""
     terminal: bool = False
+    size: tuple[int, int] = (0, 0)  # of the terminal: columns and lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ _FOLDERS: Final = ("", "/bin/", "/usr/bin/", "/usr/local/bin/")
 _SIMPLE = re.compile(r"[\w@%+=:,./ '\"-]+", re.ASCII)
 # What makes tar print a file, or run a program that does.
 _PRINTS: Final = re.compile(
-    r"--(?:to-s|to-c|use-c|us|checkpoint-a|inf|new-v|rsh|rmt|sta|show|ver|verb|he|u$)|-?[A-Za-z]*[OIFv]"
+    r"--(?:to-[sc]|us|checkpoint-a|inf|new-v|rs|rm)|-?[A-Za-z]*[OIF]"
 )
 
 
