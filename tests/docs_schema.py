@@ -29,7 +29,9 @@ _CLOSED: dict[tuple[str, str], dict[str, Any]] = {
     ("header", "session"): {"minLength": 1},
     ("header", "durability"): {"enum": ["kernel", "disk"]},
     ("header", "key"): {"pattern": "^([0-9a-f]{16})?$"},
-    ("statement", "kind"): {"enum": ["text", "run", "call", "exec", "shell", "subsystem"]},
+    ("statement", "kind"): {
+        "enum": ["text", "run", "call", "exec", "shell", "subsystem", "forward"]
+    },
     ("statement", "verdict"): {"enum": ["allow", "hold", "refuse"]},
     ("copied", "to"): {"enum": ["target", "client"]},
     ("head", "key"): {"pattern": "^[0-9a-f]{16}$"},

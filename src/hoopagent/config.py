@@ -8,11 +8,12 @@ unknown key stops the start.  Secrets are references (``env:NAME``, ``file:PATH`
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import re2
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from hoopcore.model import Durability, Priority, Tier
 from hoopcore.policy.windows import Window
@@ -190,6 +191,35 @@ class HostKeys(Section):
     known_hosts: Path | None = None  # a file of OpenSSH's
 
 
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Where people may be forwarded from an SSH target: a host as they write it, and a port."""
+
+    host: str  # small letters; "*": any, "*.NAME": what ends so
+    port: int | None  # None: any
+
+    _FORM = re.compile(r"(\*|(?:\*\.)?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\*|\d{1,5})")
+    _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
+
+    @classmethod
+    def parse(cls, text: object) -> Forward:
+        """``HOST:PORT``, either of them ``*``; ValueError."""
+        found = cls._FORM.fullmatch(text) if isinstance(text, str) else None
+        if found is None or (found[2] != "*" and not 0 < int(found[2]) < 1 << 16):
+            raise ValueError(f'"{text}" is not HOST:PORT, *.NAME:PORT or HOST:*')
+        port = None if found[2] == "*" else int(found[2])
+        return cls(found[1].strip("[]").lower(), port)
+
+    def matches(self, host: str, port: int) -> bool:
+        host = host.lower().rstrip(".")
+        if not self._HOST.fullmatch(host) or not 0 < port < 1 << 16:
+            return False
+        is_port = self.port in (None, port)
+        if self.host.startswith("*."):
+            return is_port and host.endswith(self.host[1:])
+        return is_port and self.host in ("*", host)
+
+
 class TargetSection(Section):
     """``[targets.NAME]`` of targets.toml."""
 
@@ -204,6 +234,7 @@ class TargetSection(Section):
     host: HostKeys = HostKeys()  # of SSH
     shell: Literal["posix", "bash"] = "posix"  # of SSH: what reads commands there
     channels: tuple[Literal["exec", "shell"], ...] = ("exec", "shell")  # of SSH
+    forwards: tuple[Annotated[Forward, BeforeValidator(Forward.parse)], ...] = ()  # of SSH
     output: Literal["masked", "clear"] = "masked"  # of SSH: whether detectors look at it
     # Of SSH: programs whose output is no text, and passes as it is.
     clear_output: tuple[ProgramName, ...] = ("git-upload-pack", "git-receive-pack", "tar")

@@ -46,7 +46,7 @@ def is_address(text: str) -> bool:
     return bool(host) and port.isdecimal() and int(port) < 1 << 16
 
 
-_OF_SSH = ("host", "shell", "channels", "output", "clear_output")
+_OF_SSH = ("host", "shell", "channels", "forwards", "output", "clear_output")
 _OF_POSTGRES = (
     *("databases", "tls", "pooler", "target_session_attrs", "max_protocol_version"),
     *("functions", "record_results"),

@@ -77,11 +77,12 @@ class Keys:
         return certificate.export_certificate().decode().strip()
 
     def for_account(
-        self, account: str, label: str, now: Time
+        self, account: str, label: str, now: Time, *, forwards: bool = False
     ) -> tuple[asyncssh.SSHKey, asyncssh.SSHCertificate]:
         """A fresh key, and a certificate with which it is this account for two minutes.
 
-        The target logs ``label`` beside it.  It allows a terminal and nothing else.
+        The target logs ``label`` beside it.  It allows a terminal, and forwards where they are
+        wanted; nothing else.
         """
         key = asyncssh.generate_private_key("ssh-ed25519")
         certificate = self.target_ca.generate_user_certificate(
@@ -92,7 +93,7 @@ class Keys:
             valid_before=now // SECOND + ACCOUNT_LIFE,
             permit_x11_forwarding=False,
             permit_agent_forwarding=False,
-            permit_port_forwarding=False,
+            permit_port_forwarding=forwards,
             permit_user_rc=False,
             comment=label,
         )

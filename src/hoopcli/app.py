@@ -44,7 +44,7 @@ SECTIONS = (
         (
             Entry("targets", "What you can reach, and what you may ask for.", alias="ls"),
             Entry("request", "Ask for access to a target, for a time and a reason."),
-            Entry("connect", "Open a target with psql, or print a DSN for any client."),
+            Entry("connect", "Open a target with psql or ssh, or print a DSN."),
             Entry("requests", "Requests: yours, and those you can decide."),
             Entry("cancel", "Take back a request nobody has decided yet."),
             Entry("step-up", "Let your held statement run: you had narrowed that away.", "step_up"),

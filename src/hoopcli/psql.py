@@ -93,8 +93,10 @@ def _peer(owner: int | None) -> dict[str, str]:
         return {}
 
 
-def become(psql: str, arguments: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
-    """Replaces this process."""
+def become(
+    psql: str, arguments: Sequence[str], environ: Mapping[str, str], called: str = "psql"
+) -> NoReturn:
+    """Replaces this process.  ssh is become the same way, and ``called`` so."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
@@ -102,7 +104,7 @@ def become(psql: str, arguments: Sequence[str], environ: Mapping[str, str]) -> N
     ignored = (_signal.SIGPIPE, _signal.SIGXFSZ)
     before = [_signal.signal(number, _signal.SIG_DFL) for number in ignored]
     try:
-        os.execve(psql, ["psql", *arguments], dict(environ))  # noqa: S606 - no shell is wanted
+        os.execve(psql, [called, *arguments], dict(environ))  # noqa: S606 - no shell is wanted
     except OSError as error:
         for number, handler in zip(ignored, before, strict=True):
             _signal.signal(number, handler)

@@ -2,7 +2,8 @@
 
 The block asks hoop before each connection (``Match exec``), so that the sign-in is renewed in time
 and whoever keeps the key has it: the person's own ssh-agent, for no longer than the certificate
-holds, or one of hoop's that can do nothing but sign.
+holds, or one of hoop's that can do nothing but sign.  Where hoop says no, the settings hold all the
+same: a name that leads to an agent never leads anywhere else.
 
 Order of the file: the block, getting ready, the person's own ssh-agent.
 """
@@ -10,6 +11,8 @@ Order of the file: the block, getting ready, the person's own ssh-agent.
 from __future__ import annotations
 
 import asyncio
+import binascii
+import hashlib
 import os
 import shlex
 import shutil
@@ -46,6 +49,12 @@ class Host:
     user: str
     host_key: str  # kind and base64
     own_agent: str  # socket of hoop's own ssh-agent; empty: the person's
+    targets: tuple[tuple[str, str], ...] = ()  # SSH targets: what is typed behind ssh, and the name
+
+    @property
+    def names(self) -> list[str]:
+        """All that is typed behind ssh for it."""
+        return [self.alias, *(typed for typed, _ in self.targets)]
 
 
 def folder() -> Path:
@@ -54,21 +63,54 @@ def folder() -> Path:
 
 def hosts(names: Sequence[str], *, own_agent: bool) -> list[Host]:
     """Each agent, asked for its whole host key: what was pinned is a fingerprint."""
-    from hoopcli import door
     from hoopcli.signin import session
 
     found = []
     for name, nick in profile.nicks(names).items():
-        here = session(name)
-        kept = here.credentials()
-        if not is_id(kept.principal):  # the agent's word, and about to be a line of ssh's settings
-            raise Failure(f"the agent at {name} gives you an id that is none: {kept.principal}")
-        socket = _own_agent(here) if own_agent else ""
-        alias = "hoop-" + "".join(c if c.isalnum() or c in ".-" else "-" for c in nick).strip("-")
-        key = door.public_key(here.place, here.pin.host_key)
-        place = here.place
-        found.append(Host(nick, alias, place.host, place.port, kept.principal, key, socket))
+        found.append(host(session(name), nick, own_agent=own_agent))
     return found
+
+
+def host(here: Session, nick: str, *, own_agent: bool) -> Host:
+    """One agent.  Its key is known where it was asked for before."""
+    kept, place = here.credentials(), here.place
+    if not is_id(kept.principal):  # the agent's word, and about to be a line of ssh's settings
+        raise Failure(f"the agent at {place.name} gives you an id that is none: {kept.principal}")
+    socket = _own_agent(here) if own_agent else ""
+    alias = _alias(nick)
+    key = _host_key(here, alias)
+    return Host(nick, alias, place.host, place.port, kept.principal, key, socket)
+
+
+def _alias(nick: str) -> str:
+    return "hoop-" + "".join(c if c.isalnum() or c in ".-" else "-" for c in nick).strip("-")
+
+
+def _host_key(here: Session, alias: str) -> str:
+    """Kind and base64 of the key whose fingerprint is pinned."""
+    from hoopcli import door
+
+    path = known_hosts_of(alias)
+    words = path.read_text("utf-8", "replace").split() if path.is_file() else []
+    if words[:2] == [alias, "ssh-ed25519"] and _fingerprint(words[2:]) == here.pin.host_key:
+        return " ".join(words[1:3])
+    key = door.public_key(here.place, here.pin.host_key)
+    write_private(path, f"{alias} {key}\n".encode())
+    return key
+
+
+def _fingerprint(words: Sequence[str]) -> str:
+    try:
+        blob = binascii.a2b_base64(words[0], strict_mode=True)
+    except (ValueError, IndexError):
+        return ""
+    digest = binascii.b2a_base64(hashlib.sha256(blob).digest(), newline=False)
+    return f"SHA256:{digest.decode().rstrip('=')}"
+
+
+def known_hosts_of(alias: str) -> Path:
+    """The file with the key of this agent alone."""
+    return folder() / f"{alias}.known"
 
 
 def block(hosts: Sequence[Host]) -> str:
@@ -80,6 +122,25 @@ def known_hosts(hosts: Sequence[Host]) -> str:
     return "".join(f"{host.alias} {host.host_key}\n" for host in hosts)
 
 
+def settings(host: Host, known: Path) -> list[str]:
+    """All that ssh is told of an agent, but for who somebody is there."""
+    return [
+        f"HostName {host.address}",
+        f"Port {host.port}",
+        f"HostKeyAlias {host.alias}",
+        f'UserKnownHostsFile "{_quoted(str(known))}"',
+        "GlobalKnownHostsFile /dev/null",
+        "StrictHostKeyChecking yes",
+        *_identity(host),
+        "PreferredAuthentications publickey",
+        # What is set for every host must not lead a connection to the agent elsewhere.
+        "ProxyCommand none",
+        "ForwardAgent no",
+        "ForwardX11 no",
+        "ServerAliveInterval 15",
+    ]
+
+
 def _one(host: Host) -> str:
     ready = [
         *_hoop(),
@@ -88,23 +149,19 @@ def _one(host: Host) -> str:
         host.nick,
         *(["--own-agent"] if host.own_agent else []),
     ]
-    settings = os.environ | {"HOOP_HOME": str(home())}  # ssh may start anywhere
-    told = [f"{name}={settings[name]}" for name in _SETTINGS if os.environ.get(name)]
+    environ = os.environ | {"HOOP_HOME": str(home())}  # ssh may start anywhere
+    told = [f"{name}={environ[name]}" for name in _SETTINGS if os.environ.get(name)]
     command = shlex.join([*(["env", *told] if told else []), *ready])
-    lines = [
-        f'Match originalhost {host.alias} exec "{_quoted(command)}"',
-        f"HostName {host.address}",
-        f"Port {host.port}",
-        f"User {host.user}",
-        f"HostKeyAlias {host.alias}",
-        f'UserKnownHostsFile "{_quoted(str(folder() / "known_hosts"))}"',
-        "StrictHostKeyChecking yes",
-        *_identity(host),
-        "PreferredAuthentications publickey",
-        "ServerAliveInterval 15",
-        "",
+    sections = [
+        *([f"Host {typed}", f"User {host.user}+{target}"] for typed, target in host.targets),
+        [
+            f"Host {' '.join(host.names)}",
+            f"User {host.user}",
+            *settings(host, folder() / "known_hosts"),
+        ],
+        [f'Match originalhost {",".join(host.names)} exec "{_quoted(command)}"'],
     ]
-    return "\n    ".join(lines).rstrip(" ")
+    return "".join("\n    ".join(lines) + "\n" for lines in sections)
 
 
 def _identity(host: Host) -> list[str]:
@@ -193,8 +250,7 @@ def _publish(kept: Credentials, nick: str) -> None:
     """The public key and the certificate, by which ssh finds the key in the ssh-agent."""
     import asyncssh
 
-    alias = "hoop-" + "".join(c if c.isalnum() or c in ".-" else "-" for c in nick).strip("-")
-    public = folder() / f"{alias}.pub"
+    public = folder() / f"{_alias(nick)}.pub"
     key = asyncssh.import_private_key(kept.key).export_public_key()
     write_private(public, key)
     write_private(_certificate(public), kept.certificate.strip().encode() + b"\n")

@@ -159,7 +159,7 @@ def test_arguments_without_a_psql_are_an_error_with_the_way_out(
     done = hoop("connect", "prod-db", "--", "-l", PATH=bare(tmp_path))
     assert done.returncode == 1
     assert "hoop connect prod-db --listen" in done.stderr
-    assert agent.seen == []
+    assert [one.body["via"] for one in agent.seen] == ["shell"]  # whether it is an SSH target
 
 
 def test_the_endpoints_password_is_not_in_a_failure(agent: FakeAgent) -> None:

@@ -2,8 +2,9 @@
 
 ``web-1`` is reached with a key, ``web-ca`` with a certificate of the agent's.  ``web-wrong`` pins
 another host key, ``web-gone`` is not there, ``web-weak`` offers only what hoop does not speak.
-``web-exec`` takes commands only and ``held-1`` wants an approver; ``bash-1`` has bash; on
-``role-1`` sessions are ``nobody``, and ``scoped-1`` is granted for two programs.
+``web-exec`` takes commands only and ``held-1`` wants an approver; ``web-fwd`` lists forwards and
+``bash-1`` has bash; on ``role-1`` sessions are ``nobody``, and ``scoped-1`` is granted for two
+programs.
 """
 
 from __future__ import annotations
@@ -62,6 +63,13 @@ targets = ["web-1"]
 paths = ["/etc/shadow", "/etc/ssl/private/*"]
 
 [[rule]]
+name = "no-ninth"
+verdict = "refuse"
+reason = "not this one"
+targets = ["web-fwd"]
+commands = ["forward 127.0.0.1:9"]
+
+[[rule]]
 name = "ask-first"
 verdict = "hold"
 reason = "somebody looks at it"
@@ -85,6 +93,7 @@ NAMES = (
     "web-gone",
     "web-weak",
     "web-exec",
+    "web-fwd",
     "bash-1",
     "scoped-1",
     "role-1",
@@ -127,6 +136,10 @@ class SshWorld(World):
             "web-gone": {"port": free_port()},
             "web-weak": {"port": self.weak.port, "key": self.weak.host_key},
             "web-exec": {"more": 'channels = ["exec"]'},
+            "web-fwd": {
+                "proof": "certificate = true",
+                "more": 'forwards = ["127.0.0.1:*", "*.hoop.test:80"]',
+            },
             "bash-1": {"more": 'shell = "bash"'},
         }
         usual = {"port": self.sshd.port, "account": self.sshd.account, "proof": proof}

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -322,7 +326,7 @@ def test_a_database_is_no_ssh_target_and_the_other_way_round(ana: Person) -> Non
     assert b'there is no SSH target "prod-db"' in done.stderr
     said = ana.hoop("connect", "web-1", "--listen", status=None)
     assert said.returncode != 0
-    assert "is reached with ssh" in said.stderr
+    assert "has no address of its own" in said.stderr
 
 
 # --- shells and terminals -------------------------------------------------------------------------
@@ -487,16 +491,40 @@ async def test_nothing_but_sessions_can_be_opened(ana: Person, world: SshWorld) 
         for subsystem in ("sftp", "hoop-api", "hoop-login"):
             refused = await connection.run(subsystem=subsystem, check=False)
             assert refused.exit_status == 126, subsystem
-        with pytest.raises(asyncssh.ChannelOpenError, match="nothing is forwarded"):
+        with pytest.raises(asyncssh.ChannelOpenError, match=r"forwards nothing to 127\.0\.0\.1:22"):
             await connection.open_connection("127.0.0.1", 22)
-    noted = [e["text"] for e in recorded(ana, "web-1") if e["type"] == "notice"]
-    assert noted == ["a forward to 127.0.0.1 port 22 was refused"]
+    said = [e for e in recorded(ana, "web-1") if e["type"] == "statement"]
+    assert {e["verdict"] for e in said} == {"refuse"}
+    assert [e["text"] for e in said if e["kind"] == "forward"] == [
+        f"forward to 127.0.0.1:{world.sshd.port}",
+        "forward to prod-db:5432",
+        "forward from port 0 of the target (-R)",
+        "forward to a unix socket",
+        "forward to 127.0.0.1:22",
+    ]
 
 
-async def test_agents_and_displays_are_not_forwarded(ana: Person) -> None:
+def _hang_up(agent: socket.socket) -> None:
+    """An ssh-agent that is there, and has nothing to say."""
+    with contextlib.suppress(OSError):
+        while True:
+            agent.accept()[0].close()
+
+
+def test_agents_and_displays_are_not_forwarded(ana: Person, tmp_path: Path) -> None:
     words = ("-A", "-X", "-o", "ForwardX11Trusted=yes")
-    done = ssh(ana, "bash-1", 'echo "${SSH_AUTH_SOCK}:${DISPLAY}"', more=words)
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(tmp_path / "agent"))
+        agent.listen()
+        threading.Thread(target=_hang_up, args=(agent,), daemon=True).start()
+        there = {"SSH_AUTH_SOCK": str(tmp_path / "agent"), "DISPLAY": ":99"}
+        text = 'echo "${SSH_AUTH_SOCK}:${DISPLAY}"'
+        done = ssh(ana, "bash-1", text, more=words, environ=there)
     assert done.stdout == b":\n"
+    said = {e["text"]: e["verdict"] for e in recorded(ana, "bash-1") if e["type"] == "statement"}
+    assert said.pop('echo "${SSH_AUTH_SOCK}:${DISPLAY}"') == "allow"
+    assert set(said) == {"forwarding of an ssh-agent (-A)", "forwarding of X11 (-X)"}
+    assert set(said.values()) == {"refuse"}
 
 
 async def test_a_principals_own_name_has_no_commands(ana: Person) -> None:

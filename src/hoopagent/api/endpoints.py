@@ -2,7 +2,8 @@
 
 On the agent's own machine an endpoint is bound to the uid that asked for it.  Who asks over a
 channel of the SSH door makes none: the way in is a lane of the same SSH connection, and what is
-answered is only what the near end of that lane should know.
+answered is only what the near end of that lane should know.  An SSH target has none either: its
+way in is the SSH door itself, for whoever asks.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Wish(BaseModel):
 
     target: str = Field(max_length=63)
     database: str = Field("", max_length=63)
-    via: Literal["unix", "tcp", "ssh"] = "unix"
+    via: Literal["unix", "tcp", "ssh", "shell"] = "unix"  # shell: of SSH targets
 
 
 def router(agent: Agent) -> APIRouter:
@@ -44,6 +45,9 @@ def router(agent: Agent) -> APIRouter:
     @routes.post("")
     async def add(who: Who, wish: Wish, request: Request) -> dict[str, Any]:
         section = _section(agent, wish)
+        if wish.via == "shell":
+            ends = await _until(agent, who, wish.target, section)
+            return {"target": wish.target, "protocol": section.protocol, **ends}
         told = {
             "target": wish.target,
             "database": wish.database or section.databases[0],
@@ -89,10 +93,12 @@ def _section(agent: Agent, wish: Wish) -> TargetSection:
     section = agent.config.targets.get(wish.target)
     if section is None:
         raise Refused(404, "no_target", f'there is no target "{wish.target}"', "hoop targets")
-    if section.protocol == "ssh":
+    if section.protocol == "ssh" and wish.via != "shell":
         words = f'"{wish.target}" is reached with ssh, not by an address of its own'
-        hint = f"hoop config ssh   and then:  ssh -l NAME+{wish.target} hoop-AGENT"
-        raise Refused(409, "no_database", words, hint)
+        hint = f"hoop connect {wish.target}   or, for ssh, scp and git:  hoop config ssh --write"
+        raise Refused(409, "by_ssh", words, hint)
+    if section.protocol != "ssh" and wish.via == "shell":
+        raise Refused(409, "no_ssh", f'"{wish.target}" is a database, and has no shell', "")
     if wish.database and wish.database not in section.databases:
         words = f'"{wish.target}" has no database "{wish.database}"'
         raise Refused(404, "no_database", words, f"it has: {', '.join(section.databases)}")

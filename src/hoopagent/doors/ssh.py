@@ -8,7 +8,8 @@ that authentication is complete.
 A certificate opens the connection; each channel asks again whether its principal is still signed
 in.  There are two kinds of channel, ``direct-tcpip`` to a target's name and the subsystem
 ``hoop-api``; shells, commands, files, agents, X11 and listening are refused.  A connection whose
-user name is ``NAME+TARGET`` is for an SSH target, and has session channels only (``shells``).
+user name is ``NAME+TARGET`` is for an SSH target, and has session channels and the forwards that
+the target lists (``shells``).
 
 **The seam.** ``open_lane(principal, target, peer)`` and ``open_api(principal, peer)`` give an
 asyncio Protocol, or raise Refused.  It then runs on a ``LaneTransport`` as it would on a socket.
@@ -38,7 +39,9 @@ from hoopagent.doors.ssh_packets import leave_out_ignores
 from hoopagent.errors import Refused
 from hoopagent.identity import Identity
 from hoopagent.keys import Keys
+from hoopagent.shells import forwards
 from hoopagent.shells.client import Opening, PersonChannel
+from hoopagent.shells.live import ShellLive
 from hoopagent.shells.shells import Shells, Visit
 from hoopagent.store import StoreAway
 from hoopcore.model import Principal
@@ -197,6 +200,7 @@ class _Connection(asyncssh.SSHServer):
         self._tries = 0
         self._shown: asyncssh.SSHKey | None = None  # shown last; proven only once `ready`
         self._lanes = 0
+        self._noted = 0  # refused forwards that were recorded
         self._loop = asyncio.get_running_loop()
         self._ending: asyncio.TimerHandle | None = None
         self._visit: Visit | None = None  # of a connection that names an SSH target
@@ -221,6 +225,8 @@ class _Connection(asyncssh.SSHServer):
             self._loop.call_soon(conn.disconnect, asyncssh.DISC_TOO_MANY_CONNECTIONS, words)
         show_chacha_where_needed(conn)
         leave_out_ignores(conn)
+        conn.create_agent_listener = self._no_agent  # type: ignore[method-assign]  # has no callback
+        conn.attach_x11_listener = self._no_display  # type: ignore[assignment,method-assign]  # nor of this
 
     def drop(self) -> None:
         """There are too many who have not said who they are, and this one has waited longest."""
@@ -341,10 +347,40 @@ class _Connection(asyncssh.SSHServer):
         if not self.principal:
             return False
         if "+" in self._user:
-            if self._visit is not None:
-                self._visit.note(f"a forward to {dest_host[:200]} port {dest_port} was refused")
-            raise _prohibited("nothing is forwarded to or from SSH targets")
+            return self._forward(dest_host, dest_port)
         return self._target_channel(dest_host)
+
+    def unix_connection_requested(self, dest_path: str) -> Any:
+        return self._no_socket() if self._visit is not None else False
+
+    async def server_requested(self, listen_host: str, listen_port: int) -> bool:
+        """Called for -R."""
+        await self._not_forwarded(f"forward from port {listen_port} of the target (-R)")
+        return False
+
+    async def unix_server_requested(self, listen_path: str) -> bool:
+        await self._not_forwarded("forward from a unix socket of the target (-R)")
+        return False
+
+    async def _no_socket(self) -> Any:
+        raise _prohibited(f"hoop: {await self._not_forwarded('forward to a unix socket')}")
+
+    async def _no_agent(self) -> bool:
+        await self._not_forwarded("forwarding of an ssh-agent (-A)")
+        return False
+
+    async def _no_display(self, *_: object) -> None:
+        await self._not_forwarded("forwarding of X11 (-X)")
+
+    async def _not_forwarded(self, what: str) -> str:
+        """Refused and recorded, on an SSH target; what the person is told."""
+        if self._visit is None or self._noted >= MAX_LANES:
+            return "that is never forwarded"
+        self._noted += 1
+        words = await forwards.refused(self._live, what)
+        # OpenSSH shows it with -v, where a line more on stderr would be in many people's way.
+        self._conn.send_debug(f"hoop: {words}", always_display=True)
+        return words
 
     async def _api_channel(self) -> asyncssh.SSHServerSession[bytes]:
         who = await self._signed_in()
@@ -352,18 +388,29 @@ class _Connection(asyncssh.SSHServer):
         return SubsystemLane(protocol, self._peer, self._give_place, "hoop-api")
 
     async def _shell_channel(self) -> asyncssh.SSHServerSession[bytes]:
-        who, visit = await self._signed_in(), self._visit
-        said = self._user.partition("+")[0]
-        if visit is None or said not in (who.id, who.name, who.name.partition("@")[0], who.subject):
-            raise _prohibited(f'you are not "{said[:60]}" here: ssh -l {who.id}+TARGET')
+        visit = await self._named()
         if not self._take_place():
             raise _prohibited("too many channels")
-
-        def caller(target: str, peer: str) -> Caller:
-            return Caller(who, target, "ssh", peer)
-
         background = visit.shells.parts.background
-        return PersonChannel(Opening(lambda: visit.live(caller), background, self._give_place))
+        return PersonChannel(Opening(self._live, background, self._give_place))
+
+    async def _forward(self, host: str, port: int) -> asyncssh.SSHTCPSession[bytes]:
+        await self._named()
+        if not self._take_place():
+            raise _prohibited("too many channels")
+        return await forwards.opened(forwards.Wish(host, port, self._live, self._give_place))
+
+    async def _named(self) -> Visit:
+        """The visit of a connection whose user name is its principal's."""
+        who, said = await self._signed_in(), self._user.partition("+")[0]
+        if self._visit is None or said not in names_of(who):
+            raise _prohibited(f'you are not "{said[:60]}" here: ssh -l {who.id}+TARGET')
+        return self._visit
+
+    async def _live(self) -> ShellLive:
+        """The session of this connection, once more whoever has it."""
+        visit, who = await self._named(), await self._signed_in()
+        return await visit.live(lambda target, peer: Caller(who, target, "ssh", peer))
 
     async def _target_channel(self, target: str) -> asyncssh.SSHTCPSession[bytes]:
         who = await self._signed_in()
@@ -401,6 +448,11 @@ class _Connection(asyncssh.SSHServer):
 
     def _give_place(self) -> None:
         self._lanes -= 1
+
+
+def names_of(who: Principal) -> tuple[str, ...]:
+    """What may stand before the + of a user name."""
+    return who.id, who.name, who.name.partition("@")[0], who.subject
 
 
 def _prohibited(words: str) -> asyncssh.ChannelOpenError:

@@ -29,6 +29,9 @@ from hoopcore.recording import EndCause
 from hoopcore.statement import Reading
 from hoopcore.terminal import Masks, clear_command, masks
 
+# Seconds after which the end of what a target says is told without an exit status.
+_ALONE = 1.0
+
 
 def passage_for(live: ShellLive, asked: Asked, reading: Reading) -> Passage:
     """Who reads what goes through a channel that is this."""
@@ -110,7 +113,8 @@ class Carried:
         self._kept: deque[bytes | None] = deque()  # of the person, for later; None is its end
         self._asking = False
         self._timer: asyncio.TimerHandle | None = None
-        self._target_done = False
+        self._person_done = self._target_done = False
+        self._ending: asyncio.TimerHandle | None = None
         self._over = False
 
     def begin(self, target: Any) -> None:
@@ -123,6 +127,7 @@ class Carried:
 
     def from_person(self, data: bytes | None) -> None:
         """Bytes, or their end."""
+        self._person_done = self._person_done or data is None
         if self._kept or self._asking or self._target is None:
             # asyncssh reads until it is paused; what comes by then fits in the channel's window.
             self._kept.append(data)
@@ -174,10 +179,18 @@ class Carried:
         self._wait()
 
     def target_done(self) -> None:
-        """It says no more."""
+        """It says no more.
+
+        Told with the exit status, which mostly is there at once: a client that has ended its input
+        closes the channel at this end, and no status would reach it any more.
+        """
         if not self._target_done and not self._over:
             self._target_done = True
             self._do(self._passage.target_done())
+            self._ending = asyncio.get_running_loop().call_later(_ALONE, self._tell_end)
+
+    def _tell_end(self) -> None:
+        if not self._over and not self._person_done:
             self._person.to_person("write_eof")
 
     def target_lost(self) -> None:
@@ -278,8 +291,9 @@ class Carried:
             return
         self._over = True
         self._kept.clear()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._ending):
+            if timer is not None:
+                timer.cancel()
         for one in self._passage.closed():
             if isinstance(one, Done | Masked):
                 self._account(one)

@@ -264,6 +264,8 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
         far = self._far
         if self._over or far is None:
             return
+        if far.signal is not None or far.status is not None:
+            self.to_person("write_eof")
         if far.signal is not None:
             self._tell(f"signal {far.signal[0]}", f"signal {far.signal[0]}")
             self.to_person("exit_with_signal", *far.signal)

@@ -19,13 +19,13 @@ from hoopagent.evidence import said
 from hoopagent.hold import Case, Ending, Hold, Terms
 from hoopagent.shells.live import ShellLive
 from hoopcore import passage
-from hoopcore.command import Shell
+from hoopcore.command import Command, Shell, Text
 from hoopcore.model import Held
 from hoopcore.policy import Verdict
 from hoopcore.policy.rules import HOLD_WAIT
 from hoopcore.recording import Said
 from hoopcore.shell import LARGEST, read
-from hoopcore.statement import Effect, Reading, Statement
+from hoopcore.statement import Effect, Reading, Relation, Statement, Touch
 from hoopcore.stream import Ask, AskKind
 
 # A longer text is read beside the loop.
@@ -41,10 +41,11 @@ _SHELL = Statement(frozenset({Effect.RUN, Effect.UNKNOWN}), tag="shell", shell=S
 class Asked:
     """What a channel is to be."""
 
-    kind: Literal["exec", "shell", "subsystem"]
+    kind: Literal["exec", "shell", "subsystem", "forward"]
     text: str = ""
     terminal: bool = False
     size: tuple[int, int] = (0, 0)  # of the terminal: columns and lines
+    to: tuple[str, int] | None = None  # of a forward: host and port; None: one that never may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ async def judged(live: ShellLive, asked: Asked, channel: Waiting) -> Told:
     RecorderFailed where it cannot be recorded, and nothing may be done then.
     """
     reading = await _reading(live, asked)
-    spoken = Spoken(asked.kind, asked.text or asked.kind, reading)
+    text = f"forward to {asked.text}" if asked.to is not None else asked.text or asked.kind
+    spoken = Spoken(asked.kind, text, reading)
     return await _judged(live, spoken, channel, _listed(live, asked))
 
 
@@ -211,6 +213,8 @@ async def record(live: ShellLive, spoken: Spoken, ask: Ask, verdict: Verdict) ->
 
 
 async def _reading(live: ShellLive, asked: Asked) -> Reading:
+    if asked.kind == "forward":
+        return Reading((_forward(asked.text),))
     if asked.kind != "exec":
         return Reading((_SHELL,), (), f"{_NAMES[asked.kind]} may run any command")
     bash = live.prepared.section.shell == "bash"
@@ -226,6 +230,16 @@ async def _reading(live: ShellLive, asked: Asked) -> Reading:
     return reading
 
 
+def _forward(text: str) -> Statement:
+    """What rules and scopes see of a forward: the command ``forward HOST:PORT``."""
+    return Statement(
+        frozenset({Effect.RUN}),
+        touches=frozenset({Touch(Relation("", "forward"), Effect.RUN)}),
+        tag="forward",
+        shell=Shell((Command("forward", (Text(text),)),)),
+    )
+
+
 _NAMES = {"shell": "a shell", "subsystem": "a subsystem"}
 
 
@@ -235,6 +249,8 @@ def _listed(live: ShellLive, asked: Asked) -> Verdict | None:
     if asked.kind == "subsystem":
         words = f'subsystem "{asked.text[:40]}" is not carried by hoop'
         return Verdict(False, "channels", words, "Run a command instead, such as scp -O.")
+    if asked.kind == "forward":
+        return _forwards(live, asked)
     if asked.kind not in channels:
         others = " and ".join(sorted(channels))
         return Verdict(False, "channels", f'target "{target}" takes {others} only', "")
@@ -243,3 +259,14 @@ def _listed(live: ShellLive, asked: Asked) -> Verdict | None:
         words = "a shell wants a terminal, which shows what is typed"
         return Verdict(False, "channels", words, "Use ssh -t, or run a command.")
     return None
+
+
+def _forwards(live: ShellLive, asked: Asked) -> Verdict | None:
+    """A refusal of a forward that the target does not list."""
+    if asked.to is None:
+        return Verdict(False, "forwards", f"hoop carries no {asked.text}", "")
+    if any(place.matches(*asked.to) for place in live.prepared.section.forwards):
+        return None
+    target = live.prepared.target.name
+    words = f'target "{target}" forwards nothing to {asked.text[:280]}'
+    return Verdict(False, "forwards", words, "Whoever keeps targets.toml lists it in forwards.")

@@ -43,7 +43,7 @@ from hoopagent.store import Store, StoreAway
 from hoopagent.watch import Watch
 from hoopcore.masking import Masking
 from hoopcore.model import AuditEvent, Session, new_id
-from hoopcore.recording import EndCause, Header, Notice
+from hoopcore.recording import EndCause, Header
 from hoopcore.recording import Policy as PolicyEvent
 from hoopcore.stream import LoginRefused
 
@@ -349,12 +349,6 @@ class Visit:
             if self._left:
                 self._live.finish(EndCause.CLIENT_LEFT)
             return self._live
-
-    def note(self, text: str) -> None:
-        """Records what was asked for beside a channel, and refused; nothing without a session."""
-        if self._live is not None and self._live.cause is None:
-            with contextlib.suppress(RecorderFailed):
-                self._live.recorder.append_later(Notice(text=text))
 
     def left(self) -> None:
         """The person's connection is gone."""

@@ -98,7 +98,9 @@ class Reaching:
         if credential.certificate:
             if self._keys is None:
                 raise _not_reached(way, "the agent has no key to sign certificates with")
-            key, certificate = self._keys.for_account(way.account, way.label, now)
+            key, certificate = self._keys.for_account(
+                way.account, way.label, now, forwards=bool(way.section.forwards)
+            )
             pair = asyncssh.load_keypairs([(key, certificate)])[0]
             return nothing | {"client_keys": [pair], "preferred_auth": "publickey"}
         if credential.key_file is not None:

@@ -42,9 +42,15 @@ def ssh(
     own_agent: Annotated[
         bool, typer.Option("--own-agent", help="Use hoop's ssh-agent, even if you have one.")
     ] = False,
+    prefix: Annotated[
+        str, typer.Option(help="What the names of SSH targets begin with here.", metavar="TEXT")
+    ] = "",
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """What ssh_config needs to reach an agent with stock ssh -L, -W and ProxyJump.
+    """What ssh_config needs, so that ssh, scp, sftp, rsync and git know your SSH targets.
+
+    Each has its own name, but where your settings speak of that name already. Agents have names
+    too, for ssh -L to a database. Write it again when there are other targets for you.
 
     Your sign-in is the key: it is in your ssh-agent while its certificate holds, or in one of
     hoop's own where you have none, and it is renewed before each connection.
@@ -53,9 +59,10 @@ def ssh(
     Examples:
       hoop config ssh
       hoop config ssh --write
+      ssh prod-web
       ssh -N -L 15432:prod-db:5432 hoop-eu
     """
-    from hoopcli import profile, stock_ssh
+    from hoopcli import profile, ssh_names, stock_ssh
 
     _one_of(write, remove)
     if remove:
@@ -65,6 +72,12 @@ def ssh(
     if not names:
         raise NotSignedIn
     hosts = stock_ssh.hosts(names, own_agent=own_agent or not stock_ssh.has_agent())
+    found = ssh_names.named(hosts, _listed(names), prefix)
+    hosts = found.hosts
+    for name, why in found.without:
+        say(f"hoop: {name} gets no name here: {why}.")
+    if any("speaks of it" in why for _, why in found.without):
+        say("      For other names:  --prefix hoop-")
     if output is not Output.TABLE and not write:
         values = [asdict(host) for host in hosts]
         screen.show(output, values, heads=(), row=_none, name=_alias, empty="")
@@ -75,7 +88,24 @@ def ssh(
         ours, theirs = stock_ssh.write(hosts)
         say(f"Wrote {ours}, and a line in {theirs} that includes it.")
         for host in hosts:
+            for typed, _ in host.targets[:_SHOWN]:
+                say(f"Try:  ssh {typed}")
+            if len(host.targets) > _SHOWN:
+                say(f"      and {len(host.targets) - _SHOWN} more, which are in {ours}")
             say(f"Try:  ssh -N -L 15432:TARGET:5432 {host.alias}")
+
+
+# Names of targets that are shown, of each agent.
+_SHOWN = 3
+
+
+def _listed(names: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    """The targets of all agents, each with what its agent is called."""
+    from hoopcli import profile
+
+    with connected() as several:
+        alone = next(iter(profile.nicks(names).values()))
+        return [(str(one.get("agent", alone)), one) for _, one in several.targets()]
 
 
 @app.command("ssh-ready", hidden=True)
