@@ -6,12 +6,14 @@ from bisect import bisect_right
 from itertools import accumulate
 from typing import Final
 
-from hoopcore.detectors import Kind, Span, Sweep
+from hoopcore.detectors import KINDS, Kind, Span, Sweep
 from hoopcore.terminal.opening import PEM, Opening
 from hoopcore.terminal.sequences import INVISIBLE_BYTES
 
-REACH: Final = 1100
-"""How far before what is new a value may begin that ends in it, or what tells it may stand."""
+# How far before a value that which tells it may stand: a word before a secret key; anything, where
+# a pattern of somebody's own asks for it.
+_NEAR: Final = 80
+_FAR: Final = 1100
 
 # What makes a line more than its text: a CR that is not at the end of its line, too.
 _CONTROLS = Kind(
@@ -27,10 +29,11 @@ class Finder:
     def __init__(self, sweep: Sweep) -> None:
         self.pem = PEM in sweep.kinds
         kinds = [kind for kind in sweep.each if kind.name != PEM]
+        self.reach = _NEAR if all(kind.name in KINDS for kind in kinds) else _FAR
         self._sweep = Sweep.of(kinds)
         self._opening = Opening(sweep.each)
-        # For many lines at once.
-        self.quick = Sweep((*sweep.each, _CONTROLS))
+        # For many lines at once, which are no cells with lengths between them.
+        self.quick = Sweep(kind._replace(splits=False) for kind in (*sweep.each, _CONTROLS))
 
     def find(self, text: str) -> list[Span]:
         """What is found in this text but private keys, by characters, by start."""

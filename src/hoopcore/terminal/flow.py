@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from hoopcore.detectors import Span
-from hoopcore.terminal.finder import REACH, Finder, encoded
+from hoopcore.terminal.finder import Finder, encoded
 from hoopcore.terminal.opening import PEM, is_strong
 from hoopcore.terminal.pems import Pem, hidden
-from hoopcore.terminal.row import LONGEST, MOST_HELD, Row
+from hoopcore.terminal.row import LONGEST, Row
 from hoopcore.terminal.screen import Screen
 from hoopcore.terminal.sequences import Sign, Token, token_at
 
@@ -205,7 +205,6 @@ class Flow:
                 self._over(row)
                 row.go(row.starts_at(self._screen.columns))
                 row.held = row.at
-                self._go_on()
             case Sign.BACK if self._string is None:
                 self._back(1)
             case Sign.CSI:
@@ -229,12 +228,9 @@ class Flow:
 
     def _shorten(self, row: Row) -> None:
         """Its beginning is forgotten, and what has waited too long goes on."""
-        if row.at - row.held > MOST_HELD:
-            self._over(row)
-        else:
-            self._look(row)
+        self._look(row)
         self._go_on()
-        keep = max(len(row.text) - min(row.held, row.anchor) + REACH, LONGEST // 2)
+        keep = max(len(row.text) - min(row.held, row.anchor) + self._finder.reach, LONGEST // 2)
         count = max(0, len(row.text) - min(keep, LONGEST))
         if self._screen.columns > 0:
             count -= count % self._screen.columns
@@ -351,6 +347,7 @@ class Flow:
         """The line is left: it is looked at as it stands, and nothing of it waits any more."""
         if row.changed or row.held < row.at:
             self._look(row, over=True, release=True)
+        self._go_on()
 
     def _seen_so(self, row: Row) -> None:
         """The line has been seen as it stands, before the cursor goes."""
@@ -360,8 +357,8 @@ class Flow:
 
     def _waits_on(self, row: Row) -> None:
         """What waits where the cursor has come to."""
-        low = max(0, min(row.held, row.anchor, row.at) - REACH)
-        row.held = row.anchor = low + self._finder.opening(row.text[low : row.at])
+        low = max(0, min(row.held, row.anchor, row.at) - self._finder.reach)
+        row.held = row.anchor = self._opening(row, low)
         self._go_on()
 
     def _look(self, row: Row, *, over: bool = False, release: bool = False) -> None:
@@ -371,14 +368,18 @@ class Flow:
         """
         if not row.changed and not (over or release):
             return
-        low = max(0, min(row.held, row.anchor) - REACH)
-        wait = low + self._finder.opening(row.text[low : row.at])
+        low = max(0, min(row.held, row.anchor) - self._finder.reach)
+        wait = self._opening(row, low)
+        settled = wait == row.opened and row.at == len(row.text) and not (over or release)
+        if settled and not row.waits_too_long:
+            return
+        row.opened = -1 if over else wait
         pem = row.pem.copy()
         if self._finder.pem:
             for one in hidden(row.text, pem):
                 self._hide(row, Span(one.start, one.stop, PEM if one.begins else ""))
             if pem.left and row.at == len(row.text):
-                wait = row.at
+                wait, row.opened = row.at, -1
         row.anchor = wait
         for span in self._spans(row, low):
             if over or span.stop <= wait or span.start >= row.at:
@@ -388,6 +389,16 @@ class Flow:
         row.anchor = min(wait, row.anchor)
         row.held = row.at if release else wait
         row.changed = row.changed and not over
+        if row.waits_too_long:
+            self._look(row, over=True, release=True)
+
+    def _opening(self, row: Row, low: int) -> int:
+        """From where on it has to wait, also if a line of its own begins at a joint."""
+        place = low + self._finder.opening(row.text[low : row.at])
+        for joint in row.joints:
+            if low <= joint < min(row.at, place):
+                place = joint + self._finder.opening(row.text[joint : row.at])
+        return place
 
     def _spans(self, row: Row, low: int) -> list[Span]:
         """What is found from there on; where lines may be one or two, both ways."""

@@ -50,16 +50,16 @@ def hidden(text: str, pem: Pem) -> list[Hidden]:
         return []
     found: list[Hidden] = []
     place = 0
-    begun = False
+    begun = own = False  # own: its first line stands at this place
     while True:
         if not pem.left:
             begins = _BEGINS.search(text, place)
             if begins is None:
                 return found
-            place, begun = begins.start(), True
+            place, begun, own = begins.start(), True, True
             pem.left, pem.strange = LONGEST, 0
         limit = min(len(text), place + pem.left)
-        again = _BEGINS.search(text, place + 11 if begun else place, limit)
+        again = _BEGINS.search(text, place + own, limit)
         ends = _ENDS.search(text, place, again.start() if again else limit)
         if ends is not None:
             found.append(Hidden(place, ends.end(), begun))
@@ -67,8 +67,9 @@ def hidden(text: str, pem: Pem) -> list[Hidden]:
             pem.left = 0
         elif again is not None:
             found.append(Hidden(place, again.start(), begun))
-            place, begun = again.start(), True
+            place, own = again.start(), True
             pem.left = LONGEST
+            begun = False
             continue
         else:
             found.append(Hidden(place, limit, begun))
@@ -76,4 +77,4 @@ def hidden(text: str, pem: Pem) -> list[Hidden]:
             place = limit
             if pem.left or place == len(text):
                 return found
-        begun = False
+        begun = own = False

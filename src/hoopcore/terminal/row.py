@@ -14,8 +14,11 @@ from hoopcore.terminal.pems import Pem
 LONGEST: Final = 24 << 10
 """Characters of a line that are known; of a longer one the last of them."""
 
-MOST_HELD: Final = 20 << 10
-"""Characters that wait, at most: a token of JSON may have 18,600."""
+MOST_HELD: Final = 2048
+"""Characters that wait, at most: the longest value that is not below has 511."""
+
+LONGEST_TOKEN: Final = 20 << 10
+"""The same of a token of JSON, which may have 18,600."""
 
 _FURTHEST: Final = 4096  # columns that a cursor goes beyond what is written
 
@@ -26,6 +29,7 @@ class Row:
     at: int = 0  # where the cursor stands
     held: int = 0  # from here to the cursor it waits; the cursor's place where nothing does
     anchor: int = 0  # what may be a value that is not over yet begins here, if it has been shown
+    opened: int = -1  # what may still become a value began here, when it was looked at last
     changed: bool = False  # since it was looked at
     joints: list[int] = field(default_factory=list)  # where two lines of the screen may be one
     stars: list[tuple[int, int]] = field(default_factory=list)  # what is hidden of it
@@ -75,6 +79,13 @@ class Row:
             kept += [(a, min(b, start)), (max(a, stop), b)]
         self.stars = [(a, b) for a, b in kept if a < b]
 
+    @property
+    def waits_too_long(self) -> bool:
+        size = self.at - self.held
+        if size <= MOST_HELD:
+            return False
+        return size > LONGEST_TOKEN or not self.text.startswith("eyJ", self.held)
+
     def starts_at(self, columns: int) -> int:
         """The cell of the first column of the screen's line that the cursor is on."""
         if columns < 1 or self.at == 0:
@@ -93,5 +104,6 @@ class Row:
         self.at = max(0, self.at - count)
         self.held = max(0, self.held - count)
         self.anchor = max(0, self.anchor - count)
+        self.opened = -1
         self.joints = [joint - count for joint in self.joints if joint > count]
         self.stars = [(max(0, a - count), b - count) for a, b in self.stars if b > count]
