@@ -30,7 +30,7 @@ _CLOSED: dict[tuple[str, str], dict[str, Any]] = {
     ("header", "durability"): {"enum": ["kernel", "disk"]},
     ("header", "key"): {"pattern": "^([0-9a-f]{16})?$"},
     ("statement", "kind"): {
-        "enum": ["text", "run", "call", "exec", "shell", "subsystem", "forward"]
+        "enum": ["text", "run", "call", "exec", "shell", "subsystem", "forward", "file"]
     },
     ("statement", "verdict"): {"enum": ["allow", "hold", "refuse"]},
     ("copied", "to"): {"enum": ["target", "client"]},

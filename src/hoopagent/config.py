@@ -233,7 +233,7 @@ class TargetSection(Section):
     databases: tuple[str, ...] = ()  # of PostgreSQL: one at least
     host: HostKeys = HostKeys()  # of SSH
     shell: Literal["posix", "bash"] = "posix"  # of SSH: what reads commands there
-    channels: tuple[Literal["exec", "shell"], ...] = ("exec", "shell")  # of SSH
+    channels: tuple[Literal["exec", "shell", "sftp"], ...] = ("exec", "shell", "sftp")  # of SSH
     forwards: tuple[Annotated[Forward, BeforeValidator(Forward.parse)], ...] = ()  # of SSH
     output: Literal["masked", "clear"] = "masked"  # of SSH: whether detectors look at it
     # Of SSH: programs whose output is no text, and passes as it is.

@@ -43,15 +43,7 @@ class Judge:
         if ask.prepared and ask.name and self.facts.pooled:
             return Verdict(False, *NAMED)
         try:
-            standing = self._standing
-            if (
-                standing is None
-                or standing.policy is not self.policy
-                or standing.facts is not self.facts
-                or self._under is not self.bound
-                or (standing.until is not None and not standing.holds(self._now()))
-            ):
-                standing = self._stand()
+            standing = self.in_force
             found = self._judged.get(id(reading.statements))
             if (
                 found is not None
@@ -85,6 +77,20 @@ class Judge:
         if self.told is not None:
             self.told(self._standing)
         return self._standing
+
+    @property
+    def in_force(self) -> BoundPolicy:
+        """The rules, as they are sorted for what is true now."""
+        standing = self._standing
+        if (
+            standing is None
+            or standing.policy is not self.policy
+            or standing.facts is not self.facts
+            or self._under is not self.bound
+            or (standing.until is not None and not standing.holds(self._now()))
+        ):
+            standing = self._stand()
+        return standing
 
     @property
     def standing(self) -> BoundPolicy | None:

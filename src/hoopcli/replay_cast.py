@@ -14,12 +14,13 @@ import json
 from collections.abc import Iterable, Iterator
 
 from hoopcli import view
-from hoopcli.replay_view import Prepared, outcome, parameters, rows_of, totals
+from hoopcli.replay_view import Prepared, carried, outcome, parameters, rows_of, totals
 from hoopcore.model import SECOND
 from hoopcore.recording import (
     Copied,
     End,
     Fatal,
+    File,
     Finished,
     Header,
     Known,
@@ -112,6 +113,8 @@ def _lines(event: Known, prompt: str, prepared: Prepared, first: int) -> Iterato
             yield from _finished(event)
         case Rows() if event.seq >= first:
             yield from (f" {view.clean(line)}" for line in rows_of(event))
+        case File() if event.seq >= first:
+            yield f"-- {view.clean(carried(event))}"
         case Copied() if event.seq >= first:
             yield f"-- COPY moved {event.bytes:,} bytes to the {view.clean(event.to)}"
         case Notice():

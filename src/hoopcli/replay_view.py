@@ -19,6 +19,7 @@ from hoopcore.recording import (
     End,
     Event,
     Fatal,
+    File,
     Finished,
     Head,
     Header,
@@ -33,6 +34,7 @@ from hoopcore.recording import (
 )
 from hoopcore.recording.words import (
     Prepared,
+    carried,
     clock,
     outcome,
     parameters,
@@ -42,7 +44,17 @@ from hoopcore.recording.words import (
     totals,
 )
 
-__all__ = ["Prepared", "clock", "outcome", "parameters", "rows_of", "size", "took", "totals"]
+__all__ = [
+    "Prepared",
+    "carried",
+    "clock",
+    "outcome",
+    "parameters",
+    "rows_of",
+    "size",
+    "took",
+    "totals",
+]
 
 # Pauses are shortened to this, and the timeline says how long they were.
 LONGEST_PAUSE = 2.0
@@ -129,6 +141,9 @@ class Timeline:
             case Copied() if event.seq >= self._first:
                 text = f"COPY moved {size(event.bytes)} to the {event.to}"
                 return self._row(event, f"→ {event.seq}", text, self._paint.quiet)
+            case File() if event.seq >= self._first:
+                paint = self._paint.quiet if event.outcome == "whole" else self._paint.bad
+                return self._row(event, f"→ {event.seq}", carried(event), paint)
             case Terminal() if event.seq >= self._first:
                 return self._terminal(event)
             case Notice():
@@ -288,6 +303,8 @@ def script(events: Iterable[Known], first: int = 0) -> Iterator[str]:
                     yield from _statement(event, text)
             case Finished() if event.seq >= first:
                 yield from _comment(f"→ {event.seq}: {outcome(event)}")
+            case File() if event.seq >= first:
+                yield from _comment(f"→ {event.seq}: {carried(event, short=False)}")
             case End():
                 yield ""
                 yield from _comment(f"{rfc3339(event.at)} end: {event.cause}; {totals(event)}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from hoopcli import view
 from hoopcore.model import rfc3339
-from hoopcore.recording import Copied, End, Finished, Header, Known, Said, Totals, Unmasked
+from hoopcore.recording import Copied, End, File, Finished, Header, Known, Said, Totals, Unmasked
 from hoopcore.recording.words import size, took
 
 UNTOLD = "?"
@@ -27,6 +27,7 @@ def summed(events: Iterable[Known]) -> dict[str, Any]:
     found: dict[str, Any] = _opened(Header(session="", principal="", target=""))
     masked: dict[tuple[str, str], int] = {}
     in_clear: set[str] = set()
+    files = {"download": [0, 0], "upload": [0, 0]}
     for event in events:
         totals.count(event)
         last = event.t
@@ -40,6 +41,10 @@ def summed(events: Iterable[Known]) -> dict[str, Any]:
                 _add(masked, event)
             case Copied():
                 copied[event.to] = copied.get(event.to, 0) + event.bytes
+            case File() if event.size or event.outcome != "refused":
+                told = files.setdefault(event.direction, [0, 0])
+                told[0] += 1
+                told[1] += event.size
             case Unmasked():
                 in_clear.update(event.columns)
             case End():
@@ -54,6 +59,10 @@ def summed(events: Iterable[Known]) -> dict[str, Any]:
         "bytes": totals.bytes,
         "copied_out": copied["client"],
         "copied_in": copied["target"],
+        "files_out": files["download"][0],
+        "files_out_bytes": files["download"][1],
+        "files_in": files["upload"][0],
+        "files_in_bytes": files["upload"][1],
         "masked": totals.masked,
         "in_clear": sorted(in_clear),
         "masked_columns": [
@@ -100,7 +109,8 @@ def pairs(told: Any, now: datetime) -> Iterator[tuple[str, object]]:
     """The card of a session."""
     yield "session", told["id"]
     yield "who", told["principal"]["name"]
-    yield "target", f"{told['target']}, database {told['database']}"
+    database = f", database {told['database']}" if told["database"] else ""
+    yield "target", f"{told['target']}{database}"
     yield "from", " ".join(part for part in (told["door"], told["client"]) if part)
     yield "grants", ", ".join(told["grants"])
     yield "began", f"{told['started']}, {view.when(told['started'], now)}"
@@ -110,6 +120,7 @@ def pairs(told: Any, now: datetime) -> Iterator[tuple[str, object]]:
     yield "statements", _statements(told)
     yield "gave", f"{_count(told['rows'], 'row')}, {size(told['bytes'])}" if told["rows"] else ""
     yield "copied", _copied(told)
+    yield "files", _files(told)
     yield "masked", _count(told["masked"], "value") if told["masked"] else "nothing"
     yield "in clear", ", ".join(told["in_clear"])
     yield "recording", told["recording"]
@@ -124,6 +135,16 @@ def _statements(told: Any) -> str:
 def _copied(told: Any) -> str:
     ways = ((told["copied_out"], "to the client"), (told["copied_in"], "to the target"))
     return ", ".join(f"{size(count)} {way}" for count, way in ways if count)
+
+
+def _files(told: Any) -> str:
+    ways = (("files_out", "to the client"), ("files_in", "to the target"))
+    parts = [
+        f"{_count(told[key], 'file')} {way}, {size(told[f'{key}_bytes'])}"
+        for key, way in ways
+        if told.get(key)
+    ]
+    return "; ".join(parts)
 
 
 def _count(number: int, noun: str) -> str:

@@ -33,17 +33,22 @@ class Command:
         return self.program.rpartition("/")[2]
 
 
+ACTIONS = ("download", "upload", "list", "look", "make", "remove", "rename", "change", "link")
+"""What a transfer may do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """One file that is about to go over, or something else that is done to files by name.
 
     ``action`` is download, upload (both: what is in a file goes over), or what SFTP can do beside:
-    list, look, make, remove, rename, change, link.
+    one of ``ACTIONS``.
     """
 
     action: str
     files: tuple[Text, ...]  # the first is what it is done to; all made plain
     size: int | None = None  # bytes, where they are known before
+    found: frozenset[str] = frozenset()  # kinds of sensitive text that a sample of it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +63,4 @@ class Shell:
     commands: tuple[Command, ...] = ()
     files: tuple[Text, ...] = ()
     transfers: tuple[Transfer, ...] = ()
+    carried: bool = False  # who carries it will ask for each of its transfers by itself

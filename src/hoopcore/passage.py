@@ -63,7 +63,14 @@ class Stop:
     hint: str = ""
 
 
-Given: TypeAlias = ToTarget | ToPerson | Ask | Done | Masked | Stop
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The person is read from no more, or (``on`` false) again.  Some may still come."""
+
+    on: bool
+
+
+Given: TypeAlias = ToTarget | ToPerson | Ask | Done | Masked | Wait | Stop
 
 
 class Passage(Protocol):

@@ -33,6 +33,9 @@ class Effect(StrEnum):
     PREPARE = "prepare"  # PREPARE, EXECUTE, DEALLOCATE, DECLARE, FETCH, MOVE, CLOSE, DISCARD
     MAINTENANCE = "maintenance"
     RUN = "run"  # runs a command on a host
+    DOWNLOAD = "download"  # of a host's file
+    UPLOAD = "upload"  # into a host's file, or what else changes files there by their protocol
+    LIST = "list"  # names, sizes and dates of a host's files
     UNKNOWN = "unknown"
 
 

@@ -16,6 +16,8 @@ from typing import Any, Protocol
 
 import asyncssh
 
+from hoopagent.doors.ssh_packets import keep_little
+
 
 class Channel(Protocol):
     """What a lane uses of an asyncssh channel, whichever kind it is."""
@@ -145,6 +147,7 @@ class Lane:
         self._lane: LaneTransport | None = None
 
     def connection_made(self, chan: Any) -> None:
+        keep_little(chan)
         extra = {"peername": self._peer, "ssh_channel": chan}
         self._lane = LaneTransport(chan, self._lane_protocol, extra)
 

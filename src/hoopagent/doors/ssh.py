@@ -310,7 +310,7 @@ class _Connection(asyncssh.SSHServer):
     def _name_target(self, user: str) -> None:
         _, plus, target = user.partition("+")
         if plus and self._door.shells is not None:
-            self._visit = self._door.shells.visit(target, self._peer[0])
+            self._visit = self._door.shells.visit(target, self._peer[0], self._conn)
 
     def _failed(self) -> None:
         if self._door.attempts is not None:

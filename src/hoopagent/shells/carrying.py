@@ -13,18 +13,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections import Counter, deque
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
 import asyncssh
 
+from hoopagent.doors.ssh_packets import keep_little
 from hoopagent.recorder import RecorderFailed
 from hoopagent.shells.judging import Asked, Told
 from hoopagent.shells.live import ShellLive
 from hoopagent.shells.screen import Screen
-from hoopcore.passage import Ask, Done, Given, Masked, Passage, Plain, Stop, ToPerson, ToTarget
-from hoopcore.policy import Amount
+from hoopcore.passage import (
+    Ask,
+    Done,
+    Given,
+    Masked,
+    Passage,
+    Plain,
+    Stop,
+    ToPerson,
+    ToTarget,
+    Wait,
+)
+from hoopcore.policy import Amount, FileRules
+from hoopcore.protocols.sftp import Sftp
 from hoopcore.recording import EndCause
 from hoopcore.statement import Reading
 from hoopcore.terminal import Masks, clear_command, masks
@@ -35,14 +49,16 @@ _ALONE = 1.0
 
 def passage_for(live: ShellLive, asked: Asked, reading: Reading) -> Passage:
     """Who reads what goes through a channel that is this."""
-    section, clear = live.prepared.section, False
-    if asked.kind == "exec" and not asked.terminal:
-        clear = clear_command(asked.text, reading, section.clear_output)
-    if asked.kind == "subsystem" or section.output == "clear" or clear:
+    if asked.kind == "subsystem":  # no other one is let
+        return Sftp(FileRules(lambda: live.judge.in_force))
+    section = live.prepared.section
+    clear = asked.kind == "exec" and not asked.terminal
+    if section.output == "clear" or (
+        clear and clear_command(asked.text, reading, section.clear_output)
+    ):
         return Plain()
     columns, lines = asked.size
-    masked = masks(live.sweep, terminal=asked.terminal, columns=columns, lines=lines)
-    return masked or Plain()
+    return masks(live.sweep, terminal=asked.terminal, columns=columns, lines=lines) or Plain()
 
 
 class Person(Protocol):
@@ -65,6 +81,9 @@ class Person(Protocol):
     def target_lost(self) -> None:
         """The target's end is closed, and all that it said has been told."""
         ...
+
+
+_SIGNAL = re.compile(r"[A-Za-z0-9@.-]{1,40}")
 
 
 class Brake:
@@ -255,6 +274,8 @@ class Carried:
                     self._person.apart(self._ask(one))
                 case Done() | Masked():
                     self._account(one)
+                case Wait():
+                    (self.of_person.put if one.on else self.of_person.lift)("passage")
                 case Stop():
                     self._person.stop(one.words, one.hint)
             if self._over:
@@ -311,6 +332,9 @@ class TargetChannel(asyncssh.SSHClientSession[bytes]):
         self.status: int | None = None
         self.signal: tuple[str, bool, str, str] | None = None
 
+    def connection_made(self, chan: Any) -> None:
+        keep_little(chan)
+
     def data_received(self, data: bytes, datatype: int | None) -> None:
         self._carried.from_target(data, stderr=datatype is not None)
 
@@ -322,7 +346,9 @@ class TargetChannel(asyncssh.SSHClientSession[bytes]):
         self.status = status
 
     def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
-        self.signal = (signal, core_dumped, msg, lang)
+        # The person's client may show it, and the recording does.
+        name = signal if _SIGNAL.fullmatch(signal) else "UNKNOWN"
+        self.signal = (name, core_dumped, "", "")
 
     def pause_writing(self) -> None:
         self._carried.of_person.put("target")
@@ -331,4 +357,7 @@ class TargetChannel(asyncssh.SSHClientSession[bytes]):
         self._carried.of_person.lift("target")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            # The line broke, perhaps in front of the last bytes: how it ended is not known.
+            self.status = self.signal = None
         self._carried.target_lost()

@@ -11,7 +11,9 @@ Order of the file: what is asked, being answered, what comes later, ending.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import textwrap
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -20,6 +22,7 @@ import asyncssh
 import structlog
 
 from hoopagent.background import Background
+from hoopagent.doors.ssh_packets import keep_little
 from hoopagent.errors import Refused
 from hoopagent.hold import Ending, Hold
 from hoopagent.logs import places
@@ -35,6 +38,9 @@ from hoopcore.policy import Verdict
 from hoopcore.recording import EndCause, Finished
 
 log = structlog.get_logger()
+
+# Seconds that a target has to take what it is asked to run.
+OPENING: Final = 9.0
 
 REFUSED: Final = 126
 FAILED: Final = 255
@@ -92,8 +98,11 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
 
     def connection_made(self, chan: Any) -> None:
         self._chan = chan
+        keep_little(chan)
 
     def pty_requested(self, term_type: str, term_size: Any, term_modes: Any) -> bool:
+        if self._asked is not None:
+            return False  # what was asked for is judged as what has none
         self._terminal = Terminal(term_type, term_size, term_modes)
         return True
 
@@ -185,14 +194,15 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
         for data in self._early:
             carried.from_person(data)
         self._early.clear()
-        channel, _ = await live.target.create_session(
-            lambda: far,
-            asked.text if asked.kind == "exec" else None,
-            subsystem=asked.text if asked.kind == "subsystem" else None,
-            env=self._environment(),
-            encoding=None,
-            **terminal,
-        )
+        async with asyncio.timeout(OPENING):
+            channel, _ = await live.target.create_session(
+                lambda: far,
+                asked.text if asked.kind == "exec" else None,
+                subsystem=asked.text if asked.kind == "subsystem" else None,
+                env=self._environment(),
+                encoding=None,
+                **terminal,
+            )
         if self._over:
             channel.abort()
             return
@@ -281,9 +291,12 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
 
     def say(self, text: str, hint: str = "") -> None:
         """Words of hoop's on stderr."""
-        lines = [f"hoop: {text}", *(f"      {line}" for line in hint.splitlines())]
-        end = "\n" if self._terminal is None else "\r\n"
-        said = "".join(f"{_clean(line)}{end}" for line in lines)
+        lines = [f"hoop: {_clean(text)}", *(f"      {_clean(line)}" for line in hint.splitlines())]
+        end = "\n"
+        if self._terminal is not None:
+            end, width = "\r\n", max(self._terminal.size[0], 20)
+            lines = [part for line in lines for part in _wrapped(line, width)]
+        said = "".join(f"{line}{end}" for line in lines)
         self.to_person("write", said.encode(), asyncssh.EXTENDED_DATA_STDERR)
 
     def end(self, text: str) -> None:
@@ -317,6 +330,11 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
             self._live.recorder.append_later(event)
 
     @property
+    def runs(self) -> bool:
+        """Whether it goes on without a person at a terminal."""
+        return self._terminal is None
+
+    @property
     def gone(self) -> bool:
         """Whether nobody is there any more."""
         return self._over
@@ -330,6 +348,11 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
 
 def _words(verdict: Verdict) -> tuple[str, str]:
     return f'refused by rule "{verdict.rule}": {verdict.reason}', verdict.hint
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """Between words, where a terminal of so many columns would break anywhere."""
+    return textwrap.wrap(line, width, subsequent_indent="      ", break_on_hyphens=False) or [line]
 
 
 def _clean(line: str) -> str:

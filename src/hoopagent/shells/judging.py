@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from hoopagent.evidence import said
 from hoopagent.hold import Case, Ending, Hold, Terms
@@ -23,6 +23,7 @@ from hoopcore.command import Command, Shell, Text
 from hoopcore.model import Held
 from hoopcore.policy import Verdict
 from hoopcore.policy.rules import HOLD_WAIT
+from hoopcore.protocols.sftp import OPENING
 from hoopcore.recording import Said
 from hoopcore.shell import LARGEST, read
 from hoopcore.statement import Effect, Reading, Relation, Statement, Touch
@@ -33,6 +34,9 @@ _SHORT = 2048
 
 LONGEST_HELD = 16 << 10
 """Bytes of a command that can be held: a person is to read all of it."""
+
+SFTP: Final = "sftp"
+"""The subsystem that is read."""
 
 _SHELL = Statement(frozenset({Effect.RUN, Effect.UNKNOWN}), tag="shell", shell=Shell())
 
@@ -213,6 +217,8 @@ async def record(live: ShellLive, spoken: Spoken, ask: Ask, verdict: Verdict) ->
 
 
 async def _reading(live: ShellLive, asked: Asked) -> Reading:
+    if asked.kind == "subsystem" and asked.text == SFTP:
+        return Reading((OPENING,))
     if asked.kind == "forward":
         return Reading((_forward(asked.text),))
     if asked.kind != "exec":
@@ -246,12 +252,12 @@ _NAMES = {"shell": "a shell", "subsystem": "a subsystem"}
 def _listed(live: ShellLive, asked: Asked) -> Verdict | None:
     """A refusal of what the target does not take, or hoop cannot carry."""
     target, channels = live.prepared.target.name, live.prepared.section.channels
-    if asked.kind == "subsystem":
+    if asked.kind == "subsystem" and asked.text != SFTP:
         words = f'subsystem "{asked.text[:40]}" is not carried by hoop'
-        return Verdict(False, "channels", words, "Run a command instead, such as scp -O.")
+        return Verdict(False, "channels", words, "sftp is, and commands are.")
     if asked.kind == "forward":
         return _forwards(live, asked)
-    if asked.kind not in channels:
+    if (SFTP if asked.kind == "subsystem" else asked.kind) not in channels:
         others = " and ".join(sorted(channels))
         return Verdict(False, "channels", f'target "{target}" takes {others} only', "")
     if asked.kind == "shell" and not asked.terminal:

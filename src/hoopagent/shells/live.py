@@ -7,6 +7,7 @@ channels come and go; it ends with the person's connection, with the target's, o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,16 +16,21 @@ from hoopagent.holds import Holds
 from hoopagent.judge import Judge
 from hoopagent.live import Prepared
 from hoopagent.meter import Meter
-from hoopagent.recorder import Recorder
+from hoopagent.recorder import Recorder, RecorderFailed
 from hoopagent.recording_keys import RecordingKeys
 from hoopcore.access import Access
 from hoopcore.detectors import Sweep
 from hoopcore.model import SYSTEM, Session
-from hoopcore.recording import EndCause
+from hoopcore.recording import EndCause, Notice
 
 
 class Channel(Protocol):
     """One channel of a session."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether it goes on without a person at a terminal."""
+        ...
 
     def say(self, text: str, hint: str = "") -> None:
         """Words of hoop's for the person, beside what the target says."""
@@ -78,6 +84,16 @@ class ShellLive:
         """A notice on each channel, beside what the target says."""
         for channel in list(self.channels):
             channel.say(text, hint)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something runs that nobody has to type for."""
+        return any(channel.runs for channel in self.channels)
+
+    def note(self, text: str) -> None:
+        """Something that the recording is to say."""
+        with contextlib.suppress(RecorderFailed):
+            self.recorder.append_later(Notice(text=text))
 
     def number(self) -> int:
         """Of the next statement."""

@@ -38,6 +38,7 @@ from hoopagent.recorder import Recorder, RecorderFailed
 from hoopagent.recording_keys import RecordingKeys
 from hoopagent.room import Room
 from hoopagent.shells.live import ShellLive
+from hoopagent.shells.pulse import Pulse
 from hoopagent.shells.target import Reaching, Way
 from hoopagent.store import Store, StoreAway
 from hoopagent.watch import Watch
@@ -51,6 +52,10 @@ log = structlog.get_logger()
 
 # What a session's channels get to take their last bytes.
 GRACE = 2.0
+
+# Seconds of silence that are borne where nothing runs: a lid may be closed.
+TARGET_PATIENCE = 45.0
+PERSON_PATIENCE = 120.0
 
 _NO_MASKS = Masking.load("")
 
@@ -87,9 +92,9 @@ class Shells:
             parts.means, parts.clock, self.open_now, parts.background
         )
 
-    def visit(self, target: str, peer: str) -> Visit:
+    def visit(self, target: str, peer: str, connection: Any) -> Visit:
         """Somebody's connection that names this target."""
-        return Visit(self, target, peer)
+        return Visit(self, target, peer, connection)
 
     # --- opening ----------------------------------------------------------------------------------
 
@@ -155,6 +160,10 @@ class Shells:
             connection.abort()
             raise
         ending.live = live
+        patience = TARGET_PATIENCE
+        Pulse(
+            connection, busy=lambda: live.busy, patience=patience, lost=ending.silent, eager=True
+        ).begin()
         self.open_now[live.record.id] = live
         parts.changed()
         if parts.background.apart(self._last(live)) is None:
@@ -333,8 +342,10 @@ class Shells:
 class Visit:
     """One connection of a person's that names a target: a session, once it has a channel."""
 
-    def __init__(self, shells: Shells, target: str, peer: str) -> None:
+    def __init__(self, shells: Shells, target: str, peer: str, connection: Any) -> None:
         self.shells = shells
+        self._connection = connection
+        self._watched = False
         self._target = target
         self._peer = peer
         self._opening = asyncio.Lock()
@@ -343,12 +354,27 @@ class Visit:
 
     async def live(self, caller: Callable[[str, str], Caller]) -> ShellLive:
         """The session of this connection; a new one where there is none, or it has ended."""
+        if not self._watched:
+            self._watched = True
+            connection, patience = self._connection, PERSON_PATIENCE
+            Pulse(connection, busy=self._busy, patience=patience, lost=self._silent).begin()
         async with self._opening:
             if self._live is None or self._live.cause is not None:
                 self._live = await self.shells.open(caller(self._target, self._peer))
             if self._left:
                 self._live.finish(EndCause.CLIENT_LEFT)
             return self._live
+
+    def _busy(self) -> bool:
+        return self._live is not None and self._live.busy
+
+    def _silent(self, seconds: float) -> None:
+        self.note(f"nothing was heard from the client for {seconds:.0f} s")
+
+    def note(self, text: str) -> None:
+        """Records what happened beside a channel; nothing without a session."""
+        if self._live is not None and self._live.cause is None:
+            self._live.note(text)
 
     def left(self) -> None:
         """The person's connection is gone."""
@@ -363,6 +389,12 @@ class _Ending(asyncssh.SSHClient):
     def __init__(self) -> None:
         self.live: ShellLive | None = None
         self.lost = False
+
+    def silent(self, seconds: float) -> None:
+        """It says nothing any more, and is about to be cut off."""
+        if self.live is not None and self.live.cause is None:
+            self.live.note(f"nothing was heard from the target for {seconds:.0f} s")
+            self.live.end("", "the target does not answer any more", EndCause.TARGET_LEFT)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True

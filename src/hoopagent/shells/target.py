@@ -21,8 +21,7 @@ from hoopagent.keys import Keys
 from hoopagent.secrets import Secrets, SecretUnread
 from hoopcore.model import Time
 
-LIMIT = 15.0  # seconds from the first packet to signed in
-KEEPALIVE = 15  # seconds; a target that misses three is gone
+LIMIT = 9.0  # seconds from the first packet to signed in
 
 HOST_KEYS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256")
 _CERTIFIED = tuple(
@@ -54,13 +53,14 @@ class Reaching:
     async def connect(self, way: Way, client: asyncssh.SSHClient, now: Time) -> Any:
         """The connection, signed in; NotReached says in full why there is none."""
         host, _, port = str(way.section.address).rpartition(":")
+        meeting = _Quiet(client)
         try:
             options = await self._proof(way, now)
             async with asyncio.timeout(LIMIT):
                 return await asyncssh.connect(
                     host.strip("[]"),
                     int(port),
-                    client_factory=lambda: _Quiet(client),
+                    client_factory=lambda: meeting,
                     username=way.account,
                     known_hosts=trusted(way.section),
                     config=None,
@@ -76,8 +76,6 @@ class Reaching:
                     server_host_key_algs=[*_CERTIFIED, *HOST_KEYS],
                     client_version="hoop",
                     login_timeout=LIMIT,
-                    keepalive_interval=KEEPALIVE,
-                    keepalive_count_max=3,
                     **options,
                 )
         except SecretUnread as problem:
@@ -89,7 +87,7 @@ class Reaching:
         except (asyncssh.Error, asyncssh.KeyImportError, OSError) as problem:
             if isinstance(problem, asyncssh.PermissionDenied):
                 self._secrets.forget(way.target)
-            raise _not_reached(way, why(problem, way)) from problem
+            raise _not_reached(way, why(problem, way, meeting)) from problem
 
     async def _proof(self, way: Way, now: Time) -> dict[str, Any]:
         """Exactly one way to sign in."""
@@ -116,12 +114,40 @@ class _Quiet(asyncssh.SSHClient):
 
     def __init__(self, told: asyncssh.SSHClient) -> None:
         self._told = told
+        self._conn: Any = None
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self._conn = conn
         leave_out_ignores(conn)
+        _no_sha1(conn)
+
+    @property
+    def greeted(self) -> bool:
+        """Whether it has said that it speaks SSH."""
+        return self._conn is not None and bool(self._conn.get_extra_info("server_version"))
+
+    @property
+    def has_keys(self) -> bool:
+        return bool(getattr(self._conn, "_session_id", True))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._told.connection_lost(exc)
+
+
+def _no_sha1(conn: Any) -> None:
+    """A host's RSA key signs with SHA-2.
+
+    asyncssh offers what it is told to, and takes any signature that the key can make.
+    """
+    validate = conn.validate_server_host_key
+
+    def validated(data: bytes) -> Any:
+        key = validate(data)
+        if key.algorithm == b"ssh-rsa":
+            key.all_sig_algorithms = {b"rsa-sha2-256", b"rsa-sha2-512"}
+        return key
+
+    conn.validate_server_host_key = validated
 
 
 def trusted(section: TargetSection) -> Any:
@@ -133,7 +159,27 @@ def trusted(section: TargetSection) -> Any:
     return keys, [asyncssh.import_public_key(line) for line in host.ca], []
 
 
-def why(problem: Exception, way: Way) -> str:
+# What is missing, and the setting of sshd that has it.
+_WANTED = {
+    "key exchange": ("curve25519-sha256", "KexAlgorithms"),
+    "encryption": ("aes256-gcm@openssh.com, aes128-gcm@openssh.com", "Ciphers"),
+}
+_ALGORITHMS = (
+    "it offers none of the algorithms that hoop speaks (curve25519-sha256, aes256-gcm@openssh.com,"
+    " a host key of Ed25519, ECDSA P-256 or RSA with SHA-2): update its sshd, or see to"
+    " KexAlgorithms and Ciphers of its sshd_config and to its host keys (ssh-keygen -A)"
+)
+
+
+def _without(kind: str) -> str:
+    names, setting = _WANTED[kind]
+    return (
+        f"it offers none of the algorithms that hoop speaks for {kind} ({names}): update its sshd,"
+        f" or add one of them to {setting} of its sshd_config"
+    )
+
+
+def why(problem: Exception, way: Way, meeting: _Quiet) -> str:
     """In words that say what to do next."""
     section = way.section
     match problem:
@@ -143,10 +189,14 @@ def why(problem: Exception, way: Way) -> str:
                 f" key has changed: compare, then mend [targets.{way.target}.host]"
             )
         case asyncssh.KeyExchangeFailed():
-            return (
-                "it offers none of the algorithms that hoop speaks (curve25519-sha256,"
-                " aes256-gcm@openssh.com, ssh-ed25519): update or configure its sshd"
-            )
+            kind = next((kind for kind in _WANTED if f" {kind} " in str(problem)), "")
+            return _without(kind) if kind else _ALGORITHMS
+        case asyncssh.ConnectionLost() | ConnectionResetError() if meeting.greeted:
+            if not meeting.has_keys:
+                return _ALGORITHMS  # which sshd does not wait for us to find out
+            return "it closed the connection while we signed in"
+        case asyncssh.ConnectionLost():
+            return "it closed the connection before it said what it speaks"
         case asyncssh.PermissionDenied():
             kind = "the certificate" if section.credential.certificate else "the credential"
             return f'it does not take {kind} for account "{way.account}"'

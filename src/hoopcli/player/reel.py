@@ -243,6 +243,8 @@ class Reel:
         row = rows[number - frame.row]
         said = row.event
         awaits = isinstance(said, Said) and said.verdict == "allow" and not said.prepared
+        if isinstance(said, Said) and said.kind == "file":
+            awaits = False  # what became of it has a row of its own
         if awaits and row.finished is None and frame.closed:
             self._further(row, max(at + 1, row.looked), at + 1 + _FURTHER)
         return row

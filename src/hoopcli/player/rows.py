@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 from hoopcli import view
 from hoopcli.player.reel import Row
-from hoopcli.replay_view import outcome, parameters, size, totals
+from hoopcli.replay_view import carried, outcome, parameters, size, totals
 from hoopcore.model import rfc3339
 from hoopcore.recording import (
     End,
     Event,
     Fatal,
+    File,
     Known,
     Notice,
     Other,
@@ -120,6 +121,8 @@ def gist(event: Known | None, text: str) -> str:
             return f"shown in clear: {view.clean(', '.join(event.columns)) or 'nothing any more'}"
         case Rows():
             return f"→ {event.seq}: {_rows_words(event)}"
+        case File():
+            return f"→ {event.seq}: {view.clean(carried(event))}"
         case Fatal():
             return f"the target ended it: SQLSTATE {view.clean(event.code)}"
         case End():
@@ -285,7 +288,8 @@ def _became(row: Row) -> Iterator[Part]:
     done = row.finished
     if done is None:
         said = row.event
-        if isinstance(said, Said) and said.verdict == "allow" and not said.prepared:
+        passed = isinstance(said, Said) and said.verdict == "allow" and not said.prepared
+        if passed and getattr(said, "kind", "") != "file":  # events of their own tell of those
             yield Part("outcome", "none is recorded", "quiet")
         return
     yield Part("outcome", outcome(done), "bad" if done.error else "")

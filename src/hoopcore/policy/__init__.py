@@ -32,6 +32,7 @@ from hoopcore.policy.doubts import Doubt, doubts
 from hoopcore.policy.entries import RuleError
 from hoopcore.policy.explaining import explain
 from hoopcore.policy.facts import ALLOWED, Facts, Verdict
+from hoopcore.policy.files import NOTHING_WATCHED, FileRules, Watch
 from hoopcore.policy.impositions import Imposition
 from hoopcore.policy.loading import BUDGET_KEYS, IMPOSE_KEYS, RESERVED, RULE_KEYS, load
 from hoopcore.policy.patterns import ColumnPattern, RelationPattern
@@ -47,6 +48,7 @@ __all__ = [
     "LOCAL",
     "NARROWED",
     "NEEDS_ALLOWANCE",
+    "NOTHING_WATCHED",
     "RESERVED",
     "RULE_KEYS",
     "SCOPE",
@@ -58,6 +60,7 @@ __all__ = [
     "ColumnPattern",
     "Doubt",
     "Facts",
+    "FileRules",
     "Imposition",
     "Known",
     "Place",
@@ -69,6 +72,7 @@ __all__ = [
     "Spent",
     "Surroundings",
     "Verdict",
+    "Watch",
     "Window",
     "decide",
     "doubts",

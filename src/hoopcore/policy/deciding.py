@@ -185,7 +185,7 @@ class BoundPolicy:
     """A policy for one session: ``decide`` is what is called for each message."""
 
     __slots__ = ("_allowing", "_holding", "_kept", "_masks", "_of_shells", "_refusing", "budgets",
-                 "facts", "policy", "since", "until")  # fmt: skip
+                 "facts", "of_hosts", "policy", "since", "until")  # fmt: skip
 
     def __init__(
         self, policy: Policy, facts: Facts, now: Time | None, masks: Filtering | None = None
@@ -197,6 +197,11 @@ class BoundPolicy:
         known = facts.known(now)
         applying = [rule for rule in policy.rules if rule.applies(known)]
         self._of_shells = any(rule.is_of_shells for rule in applying)
+        self.of_hosts = tuple(
+            rule
+            for rule in applying
+            if rule.verdict != "allow" and (rule.is_of_shells or rule.is_of_files)
+        )
         self._masks = masks if any(rule.filters_masked for rule in applying) else None
         self._refusing = _Index(rule for rule in applying if rule.verdict == "refuse")
         self._holding = _Index(rule for rule in applying if rule.verdict == "hold")

@@ -98,6 +98,11 @@ def _nothing(rule: Rule) -> Iterator[tuple[str, str]]:
     if rule.verdict == "allow" and not rule.effects & set(NEEDS_ALLOWANCE):
         needing = ", ".join(NEEDS_ALLOWANCE)
         yield "effects", f"what it allows is allowed anyway: only {needing} want an allowance"
+    downloads = not rule.transfers or "download" in rule.transfers
+    if rule.containing and not downloads:
+        yield "containing", "only downloads are looked into, and it names others"
+    if rule.larger_than and rule.transfers and not rule.transfers & {"download", "upload"}:
+        yield "larger_than", "only downloads and uploads have a size, and it names neither"
     if rule.verdict != "allow":
         for pattern in rule.relations:
             if pattern.name.fullmatch("any name") and not pattern.every_schema:
@@ -142,6 +147,12 @@ def _is_wider(wide: Rule, narrow: Rule) -> bool:
         and _within(wide.functions, narrow.functions)
         and _within(wide.ddl, narrow.ddl)
         and wide.is_of_shells == narrow.is_of_shells
+        and wide.is_of_files == narrow.is_of_files
+        and (not wide.transfers or bool(narrow.transfers and narrow.transfers <= wide.transfers))
+        and narrow.larger_than >= wide.larger_than
+        and (
+            not wide.containing or bool(narrow.containing and narrow.containing <= wide.containing)
+        )
         and _within(wide.commands, narrow.commands)
         and _within(wide.paths, narrow.paths)
         and (narrow.missing_where or not wide.missing_where)

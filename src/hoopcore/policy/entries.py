@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
+from hoopcore.command import ACTIONS
 from hoopcore.model import Kind, Priority
 from hoopcore.places import ConfigError, Path, did_you_mean, line_of
 from hoopcore.policy.about import About, network_of
@@ -233,6 +234,20 @@ columns = each(ColumnPattern.parse)
 functions = each(lambda word: RelationPattern.parse(word, "schema.function"))
 commands = each(CommandPattern.parse)
 paths = each(PathPattern.parse)
+
+
+def transfers(value: Any) -> frozenset[str]:
+    known = {action: action for action in ACTIONS}
+    return frozenset(chosen(word, known, "transfer") for word in texts(value))
+
+
+def kinds(value: Any) -> frozenset[str]:
+    from hoopcore.detectors import KINDS  # brings re2
+
+    known = {str(kind): str(kind) for kind in KINDS}
+    return frozenset(chosen(word, known, "detector") for word in texts(value))
+
+
 _patterns = each(pattern)
 
 

@@ -1,8 +1,8 @@
 """Examples of a rule: statements that it must, and must not, speak of.
 
-An example is a text, or a table with ``sql`` (``command`` where the rule is about
-commands) and whatever facts it is about: the time, the address,
-who it is.  Facts that it does not state are not asked about, so an example that is only a text is
+An example is a text, or a table with ``sql`` (``command`` where the rule is about commands,
+``transfer`` where it is about files) and whatever facts it is about: the time, the address, who it
+is.  Facts that it does not state are not asked about, so an example that is only a text is
 about the statement alone.
 """
 
@@ -11,15 +11,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from hoopcore.command import ACTIONS, Text, Transfer
 from hoopcore.model import Kind, Priority
+from hoopcore.policy import entries
 from hoopcore.policy.about import LOCAL, Known, address_of
 from hoopcore.policy.entries import Entry, chosen, moment, text, texts
 from hoopcore.policy.rules import Rule
 from hoopcore.shell import read as read_shell
+from hoopcore.shell.seeing import plain_path
 from hoopcore.sql.postgres import IN_PROCESS, read
 from hoopcore.statement import Statement
+from hoopcore.transfers import doing
 
-KEYS = ("sql", "command", "at", "from", "target", "labels", "groups", "roles", "kind", "priority")
+KEYS = (
+    *("sql", "command", "transfer", "size", "found"),
+    *("at", "from", "target", "labels", "groups", "roles", "kind", "priority"),
+)
 """What an example may state."""
 
 
@@ -47,7 +54,7 @@ def check_examples(rule: Rule, entry: Entry) -> None:
     for key, wanted in (("example", True), ("counter_example", False)):
         for one in entry.take(key, _listed, list[Any]()):
             try:
-                matches = _example(one, shell=rule.is_of_shells).is_of(rule)
+                matches = _example(one, rule).is_of(rule)
             except ValueError as problem:
                 entry.wrong(key, str(problem).replace("{key}", f'"{key}"'))
                 continue
@@ -60,21 +67,23 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _example(value: Any, *, shell: bool) -> Example:
+def _example(value: Any, rule: Rule) -> Example:
     if isinstance(value, str):
-        return Example(_statements(value, shell=shell), Known())
+        return Example(_statements(value, rule, {}), Known())
     if not isinstance(value, dict):
         raise ValueError('{key} is a statement, or a table such as { sql = "…", at = … }')
     for key in value:
         if key not in KEYS:
             raise ValueError(f'unknown key "{key}" in an example; it may have: {", ".join(KEYS)}')
-    said = value.get("command" if shell else "sql", "")
-    return Example(_statements(said, shell=shell), _known(value))
+    said = "transfer" if rule.is_of_files else "command" if rule.is_of_shells else "sql"
+    return Example(_statements(value.get(said, ""), rule, value), _known(value))
 
 
-def _statements(said: Any, *, shell: bool) -> tuple[Statement, ...]:
+def _statements(said: Any, rule: Rule, told: dict[str, Any]) -> tuple[Statement, ...]:
+    if rule.is_of_files:
+        return (_transfer(text(said), told),)
     raw = text(said).encode()
-    if shell:
+    if rule.is_of_shells:
         return read_shell(raw).statements
     if len(raw) > IN_PROCESS:
         raise ValueError(f"an example is at most {IN_PROCESS} bytes")
@@ -82,6 +91,19 @@ def _statements(said: Any, *, shell: bool) -> tuple[Statement, ...]:
     if not found:
         raise ValueError("an example is a statement")
     return found
+
+
+def _transfer(said: str, told: dict[str, Any]) -> Statement:
+    """``download /srv/x``, ``rename /a to /b``."""
+    action, _, names = said.partition(" ")
+    paths = names.split(" to ") if action in ("rename", "link") else [names]
+    if action not in ACTIONS or not all(path.startswith(("/", "~")) for path in paths):
+        words = f'an example here is such as "download /srv/x": {", ".join(ACTIONS)}, and a path'
+        raise ValueError(words)
+    size = entries.size(told["size"]) if "size" in told else None
+    found = entries.kinds(told["found"]) if "found" in told else frozenset[str]()
+    files = tuple(Text(plain_path(path)) for path in paths)
+    return doing("sftp", Transfer(action, files, size, found))
 
 
 def _known(value: dict[str, Any]) -> Known:

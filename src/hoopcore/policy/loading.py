@@ -32,9 +32,10 @@ RESERVED = frozenset(
 RULE_KEYS = (
     *("name", "reason", "verdict", *WHO, "unless", "effects", "relations", "columns", "functions"),
     *("missing_where", "missing_limit", "filters_masked", "ddl", "statements_above"),
-    *("commands", "paths"),
+    *("commands", "paths", "transfers", "larger_than", "containing"),
     *("approvers", "votes", "wait", "example", "counter_example"),
 )
+_OF_HOSTS = ("commands", "paths", "transfers", "larger_than", "containing")
 BUDGET_KEYS = ("name", "reason", *WHO, "unless", *MEASURES, "on_reaching")
 _TIMEOUTS = ("statement_timeout", "idle_in_transaction_session_timeout")
 IMPOSE_KEYS = (
@@ -120,7 +121,7 @@ def _rule(entry: Entry) -> Rule:
     )
     if verdict == "allow" and "effects" not in entry.table:
         entry.wrong("", 'an allowance names its "effects"')
-    for key in ("commands", "paths") if verdict == "allow" else ():
+    for key in _OF_HOSTS if verdict == "allow" else ():
         if key in entry.table:
             entry.wrong(
                 key, f'"{key}" is for a rule that refuses or holds; a scope allows commands'
@@ -145,6 +146,9 @@ def _rule(entry: Entry) -> Rule:
         statements_above=entry.take("statements_above", entries.count, 0),
         commands=entry.take("commands", entries.commands, ()),
         paths=entry.take("paths", entries.paths, ()),
+        transfers=entry.take("transfers", entries.transfers, frozenset()),
+        larger_than=entry.take("larger_than", entries.size, 0),
+        containing=entry.take("containing", entries.kinds, frozenset()),
         approvers=entry.take("approvers", entries.groups, frozenset()),
         votes=entry.take("votes", entries.count, 1),
         wait=entry.take("wait", entries.wait, HOLD_WAIT),

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hoopcore.command import Shell, Transfer
 from hoopcore.model import Principal, Target
 from hoopcore.policy.about import EVERYBODY, About, Known
 from hoopcore.policy.patterns import (
@@ -46,6 +47,10 @@ _BEYOND_COLUMNS = frozenset({Effect.DDL, Effect.GRANT, Effect.TRUNCATE, Effect.M
 
 _DEFINING = frozenset({Effect.DDL, Effect.UNKNOWN})
 
+# Programs that carry files by a protocol of their own: what they carry is asked for file by file,
+# or it may be any.
+_CARRIERS = frozenset({"sftp", "sftp-server", "scp", "rsync"})
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -67,6 +72,9 @@ class Rule:
     statements_above: int = 0
     commands: tuple[CommandPattern, ...] = ()  # of shells; such a rule is about nothing else
     paths: tuple[PathPattern, ...] = ()
+    transfers: frozenset[str] = frozenset()  # of command.ACTIONS; with these three it is about
+    larger_than: int = 0  # files that SFTP, scp and rsync carry, and about nothing else
+    containing: frozenset[str] = frozenset()  # kinds of sensitive text in a sample of it
     approvers: frozenset[str] = frozenset()  # groups; of a hold.  Empty: those of the grant
     votes: int = 1  # of so many people
     wait: int = HOLD_WAIT  # seconds until nobody's answer is a no
@@ -105,7 +113,7 @@ class Rule:
 
         ``statements``: how many there are in its message.
         """
-        if statement.shell is not None or self.is_of_shells:
+        if statement.shell is not None or self.is_of_shells or self.is_of_files:
             return self._may_run(statement)
         effects = statement.unbounded if self.missing_where else statement.effects
         if self.effects:
@@ -136,6 +144,11 @@ class Rule:
         return bool(self.commands or self.paths)
 
     @property
+    def is_of_files(self) -> bool:
+        """Whether it speaks of files that are carried by a protocol that is read."""
+        return bool(self.transfers or self.larger_than or self.containing)
+
+    @property
     def _is_of_sql(self) -> bool:
         asked = self.relations or self.columns or self.functions or self.ddl
         missing = self.missing_where or self.missing_limit or self.filters_masked
@@ -148,12 +161,32 @@ class Rule:
             return False
         if self.effects and not self.effects & statement.effects:
             return False
+        if self.is_of_files:
+            return self._may_carry(shell)
         if Effect.UNKNOWN in statement.effects:
             return True
         return (
             not self.commands
             or any(p.may_match(one) for one in shell.commands for p in self.commands)
         ) and (not self.paths or any(p.may_match(one) for one in shell.files for p in self.paths))
+
+    def _may_carry(self, shell: Shell) -> bool:
+        """The same of files.  What carries files that nobody asks for may carry any."""
+        if not shell.transfers:
+            return not shell.carried and any(one.family in _CARRIERS for one in shell.commands)
+        return (
+            not self.commands
+            or any(p.may_match(one) for one in shell.commands for p in self.commands)
+        ) and any(map(self._may_transfer, shell.transfers))
+
+    def _may_transfer(self, one: Transfer) -> bool:
+        if self.transfers and one.action not in self.transfers:
+            return False
+        if self.larger_than and (one.size is None or one.size <= self.larger_than):
+            return False
+        if self.containing and not self.containing & one.found:
+            return False
+        return not self.paths or any(p.may_match(file) for file in one.files for p in self.paths)
 
     def _may_reach(self, statement: Statement, effect: Effect) -> bool:
         """An effect that is on no relation of its own is on all of the statement's."""
@@ -198,7 +231,9 @@ class Rule:
         """Whether an allowance names this effect, and covers all that the statement touches."""
         if effect not in self.effects or statements <= self.statements_above:
             return False
-        if self.is_of_shells or (statement.shell is not None and self._is_of_sql):
+        if self.is_of_shells or self.is_of_files:
+            return False
+        if statement.shell is not None and self._is_of_sql:
             return False
         if self.missing_where and not statement.unbounded:
             return False

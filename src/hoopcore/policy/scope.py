@@ -17,11 +17,14 @@ NARROWED = "narrowed"
 """The rule that a statement is held under which the grant covered before it was narrowed."""
 
 # What lets a touch pass beside its own name: who may read a table may also copy it out, and who may
-# change rows may lock them.
+# change rows may lock them; who may run sftp may do with it what it can.
 _ALSO = {
     Effect.COPY_OUT: (Effect.READ,),
     Effect.COPY_IN: (Effect.INSERT,),
     Effect.LOCK: (Effect.UPDATE, Effect.DELETE),
+    Effect.DOWNLOAD: (Effect.RUN,),
+    Effect.UPLOAD: (Effect.RUN,),
+    Effect.LIST: (Effect.RUN, Effect.DOWNLOAD, Effect.UPLOAD),
 }
 # Effects on no relation that nothing is needed for: they stay within the session.
 _FREE = frozenset(

@@ -88,7 +88,7 @@ class Said(Event, tag="statement"):
     """
 
     seq: int
-    kind: str = "text"  # "text", "run" or "call"; of SSH "exec", "shell", "subsystem" or "forward"
+    kind: str = "text"  # "text", "run", "call"; of SSH exec, shell, subsystem, forward, file
     text: str = ""
     prepared: bool = False  # only prepared now, run later
     origin: int = 0

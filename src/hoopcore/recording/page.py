@@ -19,6 +19,7 @@ from hoopcore.recording.events import (
     Copied,
     End,
     Fatal,
+    File,
     Finished,
     Header,
     Known,
@@ -29,7 +30,16 @@ from hoopcore.recording.events import (
     Unmasked,
 )
 from hoopcore.recording.report import Report
-from hoopcore.recording.words import Prepared, clock, outcome, parameters, rows_of, size, totals
+from hoopcore.recording.words import (
+    Prepared,
+    carried,
+    clock,
+    outcome,
+    parameters,
+    rows_of,
+    size,
+    totals,
+)
 
 # A page that a browser still opens; the recording has all.
 MOST_STATEMENTS = 20_000
@@ -194,6 +204,9 @@ def _other(event: Known) -> str:
             left = len(event.rows) - len(lines)
             lines += [f"… {left:,} more are in the recording"] if left > 0 else []
             return _row(event, f"→ {event.seq}", "quiet", "\n".join(lines))
+        case File():
+            kind = "quiet" if event.outcome == "whole" else "bad"
+            return _row(event, f"→ {event.seq}", kind, carried(event, short=False))
         case Copied():
             moved = f"COPY moved {size(event.bytes)} to the {event.to}"
             return _row(event, f"→ {event.seq}", "quiet", moved)

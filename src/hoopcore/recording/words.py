@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hoopcore.recording.events import End, Finished, Rows, Said
+from hoopcore.recording.events import End, File, Finished, Rows, Said
 
 # Texts of prepared statements that are kept for their runs.
 _MOST_PREPARED = 10_000
@@ -45,6 +45,23 @@ def outcome(finished: Finished) -> str:
         parts.append(f"masked: {kinds}")
     if finished.took:
         parts.append(took(finished.took))
+    return " · ".join(parts)
+
+
+_SHORT = 16  # characters of a hash: who wants to compare has all of it in -o json
+
+
+def carried(event: File, *, short: bool = True) -> str:
+    """What became of a file, in one line."""
+    parts = [f"{event.direction} {event.path}"]
+    if event.outcome != "whole":
+        parts.append(event.outcome)
+    if event.outcome != "refused" or event.size:
+        parts.append(size(event.size))
+    if event.sha256:
+        parts.append(f"sha256 {event.sha256[:_SHORT]}…" if short else f"sha256 {event.sha256}")
+    if event.mode:
+        parts.append(f"mode {event.mode}")
     return " · ".join(parts)
 
 
