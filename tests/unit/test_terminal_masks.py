@@ -137,7 +137,9 @@ def test_text_without_values_comes_out_byte_for_byte() -> None:
     alphabet = ["a", "b", " ", "\n", "é", "日", "\t", ".", "\xff", *UNSEEN, *MOVES]
     alphabet.remove("\x1b]2;4111 1111 1111 1111\x1b\\")
     for _ in range(100 * TIMES):
-        data = "".join(random.choices(alphabet, k=random.randint(1, 120))).encode("latin-1", "ignore")
+        data = "".join(random.choices(alphabet, k=random.randint(1, 120))).encode(
+            "latin-1", "ignore"
+        )
         data += bytes(random.choices(range(256), k=9)).translate(None, b"@:0123456789")
         pieces = [data[at : at + 7] for at in range(0, len(data), 7)]
         for quiet in (False, True):
@@ -149,7 +151,17 @@ def test_text_without_values_comes_out_byte_for_byte() -> None:
 
 @pytest.mark.parametrize(
     "prompt",
-    ["$ ", "# ", "Password: ", "root@web1:~# ", "[ana@web1 ~]$ ", ">>> ", "mysql> ", "(END) ", ": "],
+    [
+        "$ ",
+        "# ",
+        "Password: ",
+        "root@web1:~# ",
+        "[ana@web1 ~]$ ",
+        ">>> ",
+        "mysql> ",
+        "(END) ",
+        ": ",
+    ],
 )
 def test_a_prompt_does_not_wait(prompt: str) -> None:
     for sweep in SWEEPS.values():

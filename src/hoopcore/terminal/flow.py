@@ -424,7 +424,11 @@ class Flow:
             stop = span.stop  # what may be shown was to be all that is seen of it
         whole = self._mark is not None
         new = False
-        text = "" if self._mark is None else self._mark(span.kind, encoded(row.text[span.start : span.stop]))
+        text = (
+            ""
+            if self._mark is None
+            else self._mark(span.kind, encoded(row.text[span.start : span.stop]))
+        )
         if not span.kind:
             text = ""
         for piece in pieces:

@@ -92,7 +92,9 @@ def _begun(kind: Kind) -> str:
         return _UNREAD
 
 
-_STRONG = re.compile(rb"[0-9][^0-9]*[0-9][^0-9]*[0-9][^0-9]*[0-9][^0-9]*[0-9]|@|-----BEG|eyJ|\b[Ag]")
+_STRONG = re.compile(
+    rb"[0-9][^0-9]*[0-9][^0-9]*[0-9][^0-9]*[0-9][^0-9]*[0-9]|@|-----BEG|eyJ|\b[Ag]"
+)
 
 
 def is_strong(tail: bytes) -> bool:

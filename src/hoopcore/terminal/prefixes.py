@@ -37,7 +37,9 @@ def beginnings(pattern: str) -> str:
 
 
 _CLASS = re.compile(r"\[\^?\]?(?:\[:\^?\w+:\]|\\[pP](?:\{\^?\w+\}|\w)|\\x\{\w+\}|\\.|[^\]\\])*\]")
-_ESCAPE = re.compile(r"\\(?:[pP](?:\{\^?\w+\}|\w)|x(?:\{[0-9A-Fa-f]+\}|[0-9A-Fa-f]{2})|[0-7]{1,3}|.)")
+_ESCAPE = re.compile(
+    r"\\(?:[pP](?:\{\^?\w+\}|\w)|x(?:\{[0-9A-Fa-f]+\}|[0-9A-Fa-f]{2})|[0-7]{1,3}|.)"
+)
 _GROUP = re.compile(r"\((?:\?(?:P?<\w+>|(?P<flags>[imsU-]*):|(?P<rest>[imsU-]+)\)))?")
 _REPEAT = re.compile(r"(?:[*+?]|\{(?P<low>\d+)(?:(?P<to>,)(?P<high>\d*))?\})\??")
 
