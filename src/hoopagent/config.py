@@ -33,6 +33,7 @@ def _is_role(name: str) -> str:
 RoleName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,63}$"), AfterValidator(_is_role)]
 Host = Annotated[str, Field(min_length=1)]
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
+ProgramName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,62}$")]
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -237,7 +238,9 @@ class TargetSection(Section):
     shell: Literal["posix", "bash"] = "posix"  # of SSH: what reads commands there
     channels: tuple[Literal["exec", "shell", "sftp"], ...] = ("exec", "shell", "sftp")  # of SSH
     forwards: tuple[Annotated[Forward, BeforeValidator(Forward.parse)], ...] = ()  # of SSH
-    output: Literal["clear"] | None = None  # of SSH, which wants it: nothing masks what is printed
+    output: Literal["masked", "clear"] = "masked"  # of SSH: whether detectors look at it
+    # Of SSH: programs whose output is no text, and passes as it is.
+    clear_output: tuple[ProgramName, ...] = ("git-upload-pack", "git-receive-pack", "tar")
     credential: Credential
     tls: Tls = Tls()
     labels: dict[str, str] = {}

@@ -185,6 +185,8 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
         if self._terminal is not None:
             terminal = self._terminal.asked_for()
             self._screen = Screen(live, self._seq, self._terminal.size[:2])
+        if self._terminal is not None:
+            asked = replace(asked, size=self._terminal.size[:2])
         passage = passage_for(live, asked, told.reading)
         carried = self._carried = Carried(self, live, passage, self._screen)
         far = self._far = TargetChannel(carried)

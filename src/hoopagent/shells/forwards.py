@@ -116,8 +116,6 @@ def _told(problem: BaseException) -> BaseException:
 class PersonForward(asyncssh.SSHTCPSession[bytes]):
     """The person's end.  It begins when the target's end is open."""
 
-    runs = False  # it may be idle for as long as somebody's laptop sleeps
-
     def __init__(self, live: ShellLive, closed: Callable[[], None]) -> None:
         self.hold: Hold | None = None  # while it waits for an approval
         self.seq = 0
