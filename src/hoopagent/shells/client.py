@@ -185,6 +185,8 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
         if self._terminal is not None:
             terminal = self._terminal.asked_for()
             self._screen = Screen(live, self._seq, self._terminal.size[:2])
+        if self._terminal is not None:
+            asked = replace(asked, size=self._terminal.size[:2])
         passage = passage_for(live, asked, told.reading)
         carried = self._carried = Carried(self, live, passage, self._screen)
         far = self._far = TargetChannel(carried)
@@ -245,12 +247,12 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
     def pause_writing(self) -> None:
         self._paused = True
         if self._carried is not None:
-            self._carried.of_target.put("person")
+            self._carried.person_full(full=True)
 
     def resume_writing(self) -> None:
         self._paused = False
         if self._carried is not None:
-            self._carried.of_target.lift("person")
+            self._carried.person_full(full=False)
 
     async def judged(self, ask: Ask) -> Told:
         """What is asked for within this channel."""
