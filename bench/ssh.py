@@ -49,8 +49,8 @@ class Way:
 
 
 @contextmanager
-def world() -> Iterator[tuple[Way, Way]]:
-    """The bastion's way, and hoop's."""
+def world(ciphers: str) -> Iterator[tuple[Way, Way]]:
+    """The bastion's way, which speaks these ciphers first, and hoop's."""
     with started(SshWorld) as world, TemporaryDirectory(dir=_fast()) as name:
         folder = Path(name)
         signed_in(world, "ben")
@@ -59,7 +59,7 @@ def world() -> Iterator[tuple[Way, Way]]:
         options(ana)
         with running_sshd(folder / "jump") as jump:
             pids = tuple(family(world.processes[-1].pid))
-            yield _bastion(world, jump, folder), _hoop(ana, folder, pids)
+            yield _bastion(world, jump, folder, ciphers), _hoop(ana, folder, pids)
 
 
 def _fast() -> str | None:
@@ -67,7 +67,7 @@ def _fast() -> str | None:
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
-def _bastion(world: SshWorld, jump: Sshd, folder: Path) -> Way:
+def _bastion(world: SshWorld, jump: Sshd, folder: Path, ciphers: str) -> Way:
     at = folder / "bastion"
     at.mkdir()
     sshd = world.sshd
@@ -85,7 +85,10 @@ def _bastion(world: SshWorld, jump: Sshd, folder: Path) -> Way:
         f"UserKnownHostsFile {known}",
         "BatchMode yes",
     ]
-    text = config.read_text() + "    ProxyJump jump\n" + "\n    ".join(lines) + "\n"
+    if ciphers:
+        lines.append(f"Ciphers {ciphers}")
+    own = f"    Ciphers {ciphers}\n" if ciphers else ""
+    text = config.read_text() + own + "    ProxyJump jump\n" + "\n    ".join(lines) + "\n"
     path = at / "jumping"
     path.write_text(text)
     return Way("bastion", path, place)
@@ -262,11 +265,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.ssh", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *MEASURES], metavar="NAME")
     parser.add_argument("--quick", action="store_true", help="128 MiB instead of a gigabyte")
+    parser.add_argument("--ciphers", default="", help="of the bastion; OpenSSH's own otherwise")
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     mib = 128 if chosen.quick else 1024
-    with world() as ways, TemporaryDirectory(dir=_fast()) as folder:
+    with world(chosen.ciphers) as ways, TemporaryDirectory(dir=_fast()) as folder:
         source = Path(folder) / "source"
         block = os.urandom(1 << 20)
         with source.open("wb") as out:
