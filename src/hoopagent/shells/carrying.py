@@ -24,7 +24,7 @@ from hoopagent.doors.ssh_packets import keep_little
 from hoopagent.recorder import RecorderFailed
 from hoopagent.shells.judging import Asked, Told
 from hoopagent.shells.live import ShellLive
-from hoopagent.shells.screen import Screen
+from hoopagent.shells.screen import Screen, kept
 from hoopcore.passage import (
     Ask,
     Done,
@@ -296,6 +296,7 @@ class Carried:
             self.masked.update(one.counts)
             self._live.meter.charge(Amount(sensitive=sum(one.counts.values())))
             return
+        one.event.path = kept(self._live, one.event.path)
         try:
             self._live.recorder.append_later(one.event)
         except RecorderFailed:

@@ -72,10 +72,15 @@ class Screen:
             self._append(Terminal(seq=self._seq, out=self._redacted(text)))
 
     def _redacted(self, text: str) -> str:
-        if self._live.prepared.section.record_text == "exact":
-            return text
-        key, sweep = self._live.keys.redaction, self._live.sweep
-        return redact(text.encode(), _NOTHING_READ, NOTHING, key, sweep=sweep)
+        return kept(self._live, text)
 
     def _append(self, event: Terminal) -> None:
         self.full = self._live.recorder.append(event)
+
+
+def kept(live: ShellLive, text: str) -> str:
+    """A text as recordings may keep it."""
+    if live.prepared.section.record_text == "exact":
+        return text
+    key, sweep = live.keys.redaction, live.sweep
+    return redact(text.encode(), _NOTHING_READ, NOTHING, key, sweep=sweep)
