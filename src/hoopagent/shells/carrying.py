@@ -24,7 +24,8 @@ from hoopagent.doors.ssh_packets import keep_little
 from hoopagent.recorder import RecorderFailed
 from hoopagent.shells.judging import Asked, Told
 from hoopagent.shells.live import ShellLive
-from hoopagent.shells.screen import Screen, kept
+from hoopagent.shells.screen import Screen
+from hoopagent.shells.transfers import transfer_passage
 from hoopcore.passage import (
     Ask,
     Done,
@@ -40,7 +41,9 @@ from hoopcore.passage import (
 from hoopcore.policy import Amount, FileRules
 from hoopcore.protocols.sftp import Sftp
 from hoopcore.recording import EndCause
+from hoopcore.recording.redaction import NOTHING, redact
 from hoopcore.statement import Reading
+from hoopcore.terminal import Masks, clear_command, masks
 
 # Seconds after which the end of what a target says is told without an exit status.
 _ALONE = 1.0
@@ -50,7 +53,17 @@ def passage_for(live: ShellLive, asked: Asked, reading: Reading) -> Passage:
     """Who reads what goes through a channel that is this."""
     if asked.kind == "subsystem":  # no other one is let
         return Sftp(FileRules(lambda: live.judge.in_force))
-    return Plain()
+    transfer = transfer_passage(live, asked, reading)
+    if transfer is not None:
+        return transfer
+    section = live.prepared.section
+    clear = asked.kind == "exec" and not asked.terminal
+    if section.output == "clear" or (
+        clear and clear_command(asked.text, reading, section.clear_output)
+    ):
+        return Plain()
+    columns, lines = asked.size
+    return masks(live.sweep, terminal=asked.terminal, columns=columns, lines=lines) or Plain()
 
 
 class Person(Protocol):
@@ -179,6 +192,8 @@ class Carried:
             except RecorderFailed:
                 self._not_recorded()
                 return
+        if isinstance(self._passage, Masks):
+            self._passage.resized(*size[:2])
         self.to_target("change_terminal_size", *size)
 
     # --- the target's side ------------------------------------------------------------------------
@@ -296,7 +311,10 @@ class Carried:
             self.masked.update(one.counts)
             self._live.meter.charge(Amount(sensitive=sum(one.counts.values())))
             return
-        one.event.path = kept(self._live, one.event.path)
+        if self._live.prepared.section.record_text != "exact":
+            path, live = one.event.path.encode("utf-8", "surrogateescape"), self._live
+            key, sweep = live.keys.redaction, live.sweep
+            one.event.path = redact(path, Reading(()), NOTHING, key, sweep=sweep)
         try:
             self._live.recorder.append_later(one.event)
         except RecorderFailed:
