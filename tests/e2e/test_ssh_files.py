@@ -242,6 +242,9 @@ def test_what_is_refused_is_not_the_end(ana: Person, there: Path) -> None:
     assert (there / "a").exists()
     assert (there / "b").read_bytes() == b"a"
     assert (there / "d").is_dir()
+    events = recorded(ana, "web-ca")
+    (made,) = [e["seq"] for e in events if e.get("text", "").startswith("make ")]
+    assert [e["tag"] for e in events if e["type"] == "finished" and e["seq"] == made] == ["done"]
 
 
 def test_scp_in_its_new_mode_copies_folders(ana: Person, there: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hoopcore.model import EVERYTHING, Kind, Principal, Scope, Target
-from hoopcore.passage import Ask, Done, Given, Stop, ToPerson, ToTarget, Wait
+from hoopcore.passage import Ask, Became, Done, Given, Stop, ToPerson, ToTarget, Wait
 from hoopcore.policy import Facts, FileRules, Policy
 from hoopcore.protocols.sftp import Sftp
 from hoopcore.protocols.sftp.wire import Type, packet, string, u32, u64
@@ -133,7 +133,7 @@ class Through:
                     self.files.append(one.event)
                 case Stop():
                     self.stopped = one.words
-                case Wait():
+                case Wait() | Became():
                     pass
         return answers
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hoopcore.model import Scope
-from hoopcore.passage import Ask, Done, Given, Stop, ToPerson, ToTarget, Wait
+from hoopcore.passage import Ask, Became, Done, Given, Stop, ToPerson, ToTarget, Wait
 from hoopcore.protocols.files import AHEAD, Account
 from hoopcore.protocols.sftp import Sftp
 from hoopcore.protocols.sftp.asking import LATER
@@ -510,3 +510,14 @@ def test_a_folder_is_not_renamed_out_of_a_rule(place: Path) -> None:
         assert ana.code(kind, name, string(b"d"), string(b"e")) == Code.PERMISSION_DENIED
     assert ana.code(Type.RENAME, string(b"d/file"), string(b"d/other")) == Code.OK
     ends.close()
+
+
+def test_what_became_of_each_change_is_told_under_its_number() -> None:
+    passage = begun()
+    for number, code in ((5, Code.OK), (6, Code.FAILURE)):
+        passage.from_person(packet(Type.REMOVE, 1, string(b"/a")))
+        passage.decided(number, "")
+        given = passage.from_target(status(1, code, "what the target says"), stderr=False)
+        (one,) = [one.event for one in given if isinstance(one, Became)]
+        assert one.seq == number
+        assert one.error == ("failure" if code else "")
