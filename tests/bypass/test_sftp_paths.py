@@ -15,7 +15,7 @@ import pytest
 
 from hoopcore.protocols.sftp.wire import Type, string, u32, u64
 from tests.servers import private_folder
-from tests.wire.sftp_ends import Person, Server, Through, rules
+from tests.wire.sftp_ends import Person, Server, Through, close_servers, rules
 
 SEEDS = 600 if os.environ.get("HOOP_LONG") else 25
 SECRET = b"canary-5f2c" * 50
@@ -34,6 +34,7 @@ OPENED = (1, 2, 3, 10, 26, 6, 17, 42, 0)  # flags
 def _place() -> Iterator[Path]:
     with private_folder() as folder:
         yield folder
+        close_servers()
 
 
 class Thief:
