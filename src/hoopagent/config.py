@@ -32,6 +32,7 @@ def _is_role(name: str) -> str:
 
 RoleName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,63}$"), AfterValidator(_is_role)]
 Host = Annotated[str, Field(min_length=1)]
+ProgramName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,62}$")]
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -156,6 +157,7 @@ class Identity(Section):
     max_age: Duration = "12h"
     token_life: Duration = "1h"  # noqa: S105 - a duration
     ca_file: Path | None = None
+    sign_in_by_ssh: bool = True  # by a code that ssh shows, where the provider has these
     workloads: tuple[Workload, ...] = ()
 
 
@@ -234,7 +236,9 @@ class TargetSection(Section):
     shell: Literal["posix", "bash"] = "posix"  # of SSH: what reads commands there
     channels: tuple[Literal["exec", "shell", "sftp"], ...] = ("exec", "shell", "sftp")  # of SSH
     forwards: tuple[Annotated[Forward, BeforeValidator(Forward.parse)], ...] = ()  # of SSH
-    output: Literal["clear"] | None = None  # of SSH, which wants it: nothing masks what is printed
+    output: Literal["masked", "clear"] = "masked"  # of SSH: whether detectors look at it
+    # Of SSH: programs whose output is no text, and passes as it is.
+    clear_output: tuple[ProgramName, ...] = ("git-upload-pack", "git-receive-pack", "tar")
     credential: Credential
     tls: Tls = Tls()
     labels: dict[str, str] = {}

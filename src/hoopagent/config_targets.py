@@ -46,7 +46,7 @@ def is_address(text: str) -> bool:
     return bool(host) and port.isdecimal() and int(port) < 1 << 16
 
 
-_OF_SSH = ("host", "shell", "channels", "forwards", "output")
+_OF_SSH = ("host", "shell", "channels", "forwards", "output", "clear_output")
 _OF_POSTGRES = (
     *("databases", "tls", "pooler", "target_session_attrs", "max_protocol_version"),
     *("functions", "record_results"),
@@ -74,11 +74,6 @@ def _protocol(target: TargetSection) -> Iterator[Problem]:
     if (credential.key_file is not None) + credential.certificate + password != 1:
         words = "a credential for SSH is one of key_file, certificate, and a password or command"
         yield words, ("credential",)
-    if target.output is None:
-        yield (
-            'masks do not look at what SSH prints: say output = "clear" where that may be',
-            ("output",),
-        )
     host = target.host
     if not (host.keys or host.ca or host.known_hosts):
         yield "no host key is pinned: say keys, ca or known_hosts in [targets.NAME.host]", ("host",)

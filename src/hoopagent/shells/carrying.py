@@ -42,6 +42,7 @@ from hoopcore.policy import Amount, FileRules
 from hoopcore.protocols.sftp import Sftp
 from hoopcore.recording import EndCause
 from hoopcore.statement import Reading
+from hoopcore.terminal import Masks, clear_command, masks
 
 # Seconds after which the end of what a target says is told without an exit status.
 _ALONE = 1.0
@@ -51,7 +52,17 @@ def passage_for(live: ShellLive, asked: Asked, reading: Reading) -> Passage:
     """Who reads what goes through a channel that is this."""
     if asked.kind == "subsystem":  # no other one is let
         return Sftp(FileRules(lambda: live.judge.in_force))
-    return transfer_passage(live, asked, reading) or Plain()
+    transfer = transfer_passage(live, asked, reading)
+    if transfer is not None:
+        return transfer
+    section = live.prepared.section
+    clear = asked.kind == "exec" and not asked.terminal
+    if section.output == "clear" or (
+        clear and clear_command(asked.text, reading, section.clear_output)
+    ):
+        return Plain()
+    columns, lines = asked.size
+    return masks(live.sweep, terminal=asked.terminal, columns=columns, lines=lines) or Plain()
 
 
 class Person(Protocol):
@@ -146,6 +157,11 @@ class Carried:
         else:
             self._pass_on(data)
 
+    def person_full(self, *, full: bool) -> None:
+        """They take no more for now; what may answer by itself then hears no more either."""
+        for brake in (self.of_target,) if self._plain else (self.of_target, self.of_person):
+            (brake.put if full else brake.lift)("person")
+
     def _pass_on(self, data: bytes | None) -> None:
         if self._over:
             return
@@ -175,6 +191,8 @@ class Carried:
             except RecorderFailed:
                 self._not_recorded()
                 return
+        if isinstance(self._passage, Masks):
+            self._passage.resized(*size[:2])
         self.to_target("change_terminal_size", *size)
 
     # --- the target's side ------------------------------------------------------------------------

@@ -49,6 +49,7 @@ class Asked:
     kind: Literal["exec", "shell", "subsystem", "forward"]
     text: str = ""
     terminal: bool = False
+    size: tuple[int, int] = (0, 0)  # of the terminal: columns and lines
     to: tuple[str, int] | None = None  # of a forward: host and port; None: one that never may be
 
 

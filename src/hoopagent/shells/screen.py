@@ -1,27 +1,31 @@
 """What a terminal shows, on its way into the recording.
 
 What is typed is not recorded: what a program echoes is among what it shows, and a password is not.
-Text is kept by whole lines where they come in time, so that what recordings leave out is found
-where it stands in two pieces.  So the recording is a quarter of a second behind, at the most.
+What recordings leave out is looked for as masks look for it (``hoopcore.terminal``), also where
+what the person sees is clear, so neither colours nor the way in which the text comes hide it.  What
+may become such a value waits until it is known whether it does: the recording is a quarter of a
+second behind, at the most.
 """
 
 from __future__ import annotations
 
 import asyncio
 import codecs
+import hmac
+from typing import Any
 
 from hoopagent.recorder import RecorderFailed
 from hoopagent.shells.live import ShellLive
+from hoopcore.detectors import IN_RECORDINGS, Sweep
 from hoopcore.recording import EndCause, Terminal
-from hoopcore.recording.redaction import NOTHING, redact
-from hoopcore.statement import Reading
+from hoopcore.terminal import Finder, Flow
 
 # A prompt has no end of line; a person has read it by then.
 BEHIND = 0.25
-# A line that is longer is kept in pieces.
+# What comes in that time is kept together, up to so much.
 LONGEST = 4096
 
-_NOTHING_READ = Reading(())
+_ALWAYS = Sweep(IN_RECORDINGS)
 
 
 class Screen:
@@ -31,7 +35,11 @@ class Screen:
         self._live = live
         self._seq = seq
         self._loop = asyncio.get_running_loop()
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._flow: Flow | None = None
+        if live.prepared.section.record_text != "exact":
+            sweep = _ALWAYS if live.sweep is None else live.sweep.for_recordings
+            self._flow = Flow(_finder(sweep), *size, mark=self._mark)
         self._text = ""
         self._timer: asyncio.TimerHandle | None = None
         self.full: asyncio.Future[None] | None = None  # the recording is too far behind until then
@@ -40,20 +48,25 @@ class Screen:
     def resized(self, columns: int, lines: int) -> None:
         """It has that size from here on; RecorderFailed."""
         self._keep()
+        if self._flow is not None:
+            self._flow.resized(columns, lines)
         self._append(Terminal(seq=self._seq, columns=columns, lines=lines))
 
     def shown(self, data: bytes) -> None:
         """It shows this; RecorderFailed."""
-        self._text += self._decoder.decode(data)
+        text = self._decoder.decode(data)
+        self._text += text if self._flow is None else self._flow.feed(text)
         whole = self._text.rfind("\n") + 1
         if whole or len(self._text) > LONGEST:
-            self._keep(whole or len(self._text))
-        if self._text and self._timer is None:
+            self._write(whole or len(self._text))
+        waits = self._text or (self._flow is not None and self._flow.waits)
+        if waits and self._timer is None:
             self._timer = self._loop.call_later(BEHIND, self._late)
 
     def close(self) -> None:
         """All of it is recorded; RecorderFailed."""
-        self._text += self._decoder.decode(b"", final=True)
+        text = self._decoder.decode(b"", final=True)
+        self._text += text if self._flow is None else self._flow.feed(text)
         self._keep()
 
     def _late(self) -> None:
@@ -63,19 +76,41 @@ class Screen:
             words = "this session can no longer be recorded"
             self._live.end("", words, EndCause.RECORDING_FAILED)
 
-    def _keep(self, upto: int | None = None) -> None:
+    def _keep(self) -> None:
+        """Nothing waits any more."""
+        if self._flow is not None:
+            self._text += self._flow.quiet()
+        self._write(len(self._text))
+
+    def _write(self, upto: int) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        text, self._text = self._text[:upto], "" if upto is None else self._text[upto:]
+        text, self._text = self._text[:upto], self._text[upto:]
         if text:
-            self._append(Terminal(seq=self._seq, out=self._redacted(text)))
+            # What is no UTF-8 is the sign for that.
+            out = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            self._append(Terminal(seq=self._seq, out=out))
 
-    def _redacted(self, text: str) -> str:
-        if self._live.prepared.section.record_text == "exact":
-            return text
-        key, sweep = self._live.keys.redaction, self._live.sweep
-        return redact(text.encode(), _NOTHING_READ, NOTHING, key, sweep=sweep)
+    def _mark(self, kind: str, value: bytes) -> str:
+        """As the texts of statements have it: the same value has the same code."""
+        if not kind:
+            return ""  # the rest of a private key
+        code = hmac.digest(self._live.keys.redaction, value, "sha256").hex()[:12]
+        return f"⟦{kind}:{code}⟧"
 
     def _append(self, event: Terminal) -> None:
         self.full = self._live.recorder.append(event)
+
+
+_FINDERS: dict[tuple[Any, ...], Finder] = {}
+
+
+def _finder(sweep: Sweep) -> Finder:
+    """One for each set of kinds: it takes some milliseconds to make."""
+    found = _FINDERS.get(sweep.each)
+    if found is None:
+        if len(_FINDERS) >= 16:
+            _FINDERS.clear()
+        found = _FINDERS[sweep.each] = Finder(sweep)
+    return found

@@ -288,8 +288,8 @@ def _became(row: Row) -> Iterator[Part]:
     done = row.finished
     if done is None:
         said = row.event
-        told = isinstance(said, Said) and said.verdict == "allow" and said.kind != "file"
-        if told and not said.prepared:
+        passed = isinstance(said, Said) and said.verdict == "allow" and not said.prepared
+        if passed and getattr(said, "kind", "") != "file":  # events of their own tell of those
             yield Part("outcome", "none is recorded", "quiet")
         return
     yield Part("outcome", outcome(done), "bad" if done.error else "")

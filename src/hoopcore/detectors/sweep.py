@@ -52,6 +52,7 @@ class Sweep:
         self._all = {kind.name: kind for kind in found}
         self.kinds = tuple(self._all)
         self._kinds = tuple(self._all.values())
+        self.each = self._kinds
         self.reach = max((kind.reach for kind in found), default=0)
         self._splits = any(kind.splits for kind in found)
         # One pass for all: twice as fast as asking a set which kinds there are and looking for
