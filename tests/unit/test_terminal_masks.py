@@ -137,7 +137,9 @@ def test_text_without_values_comes_out_byte_for_byte() -> None:
     alphabet = ["a", "b", " ", "\n", "é", "日", "\t", ".", "\xff", *UNSEEN, *MOVES]
     alphabet.remove("\x1b]2;4111 1111 1111 1111\x1b\\")
     for _ in range(100 * TIMES):
-        data = "".join(random.choices(alphabet, k=random.randint(1, 120))).encode("latin-1", "ignore")
+        data = "".join(random.choices(alphabet, k=random.randint(1, 120))).encode(
+            "latin-1", "ignore"
+        )
         data += bytes(random.choices(range(256), k=9)).translate(None, b"@:0123456789")
         pieces = [data[at : at + 7] for at in range(0, len(data), 7)]
         for quiet in (False, True):
@@ -149,7 +151,17 @@ def test_text_without_values_comes_out_byte_for_byte() -> None:
 
 @pytest.mark.parametrize(
     "prompt",
-    ["$ ", "# ", "Password: ", "root@web1:~# ", "[ana@web1 ~]$ ", ">>> ", "mysql> ", "(END) ", ": "],
+    [
+        "$ ",
+        "# ",
+        "Password: ",
+        "root@web1:~# ",
+        "[ana@web1 ~]$ ",
+        ">>> ",
+        "mysql> ",
+        "(END) ",
+        ": ",
+    ],
 )
 def test_a_prompt_does_not_wait(prompt: str) -> None:
     for sweep in SWEEPS.values():
@@ -170,7 +182,8 @@ def test_what_looks_like_a_value_is_waited_for_longer() -> None:
     weak, strong = new(), new()
     said(weak, "load")
     said(strong, "4111 1111 11")
-    assert weak.patience is not None and strong.patience is not None
+    assert weak.patience is not None
+    assert strong.patience is not None
     assert strong.patience > 5 * weak.patience
 
 
@@ -217,6 +230,7 @@ def test_a_line_is_known_as_far_as_it_may_matter() -> None:
         "\x1b[01;31m\x1b[K4111 1111\x1b[m\x1b[K 1111 1111\r\n",  # grep
         "x" * 75 + "4111 \b 1111 1111 1111\r\n",
         "x" * 75 + "41111 \b11111111111 end\r\n",  # less at the margin
+        "\x1b[3;1H" + "x" * 75 + "41111 \b\x1b[4;1H11111111111 end\r\n",  # the same, painted anew
         "x" * 75 + "41111\r\n11111111111 end\r\n",
         "x" * 75 + "41111 \r11111111111 end\r\n",  # readline
         "\x1b[3;1H" + "x" * 75 + "41111\x1b[4;1H11111111111 end\r\n",  # vi
@@ -296,4 +310,4 @@ def test_what_is_masked_is_counted_by_kind() -> None:
 
 def test_without_detectors_there_is_no_passage() -> None:
     assert masks(None) is None
-    assert OWN and masks(Sweep(OWN)) is not None
+    assert masks(Sweep(OWN)) is not None

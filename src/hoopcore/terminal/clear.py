@@ -13,9 +13,7 @@ _FOLDERS: Final = ("", "/bin/", "/usr/bin/", "/usr/local/bin/")
 # Letters that no shell takes for more than letters, and quotes.
 _SIMPLE = re.compile(r"[\w@%+=:,./ '\"-]+", re.ASCII)
 # What makes tar print a file, or run a program that does.
-_PRINTS: Final = re.compile(
-    r"--(?:to-[sc]|us|checkpoint-a|inf|new-v|rs|rm)|-?[A-Za-z]*[OIF]"
-)
+_PRINTS: Final = re.compile(r"--(?:to-[sc]|us|checkpoint-a|inf|new-v|rs|rm)|-?[A-Za-z]*[OIF]")
 
 
 def clear_command(text: str, reading: Reading, names: Collection[str]) -> bool:

@@ -119,4 +119,6 @@ class Output:
         beyond = np.flatnonzero(octets >= 128)
         if len(beyond):
             full[np.unique(np.searchsorted(ends, beyond))] = True
-        return [(int(a) + start, int(b) + start) for a, b in zip(begins[full], ends[full], strict=True)]
+        return [
+            (int(a) + start, int(b) + start) for a, b in zip(begins[full], ends[full], strict=True)
+        ]
