@@ -44,9 +44,9 @@ class Masks:
         }
         self._weakly, self._strongly = _PATIENCE[terminal]
         self._typed = b""
+        self.patience: float | None = None
 
-    @property
-    def patience(self) -> float | None:
+    def _waits(self) -> float | None:
         waiting = [stream for stream in self._streams.values() if stream.waits]
         if not waiting:
             return None
@@ -95,4 +95,5 @@ class Masks:
             if stream.counts:
                 given.append(Masked(dict(stream.counts)))
                 stream.counts.clear()
+        self.patience = self._waits()
         return given
