@@ -88,6 +88,10 @@ class HostileChannel(asyncssh.SSHServerSession[bytes]):
     def eof_received(self) -> bool:
         return True
 
+    def signal_received(self, signal: str) -> None:
+        self.hostile.answers.append(f"signal {signal}")
+        self.leave(9)
+
     # --- packets ----------------------------------------------------------------------------------
 
     def packet(self, kind: int, *parts: bytes) -> None:
@@ -233,6 +237,11 @@ async def _confirms_twice(channel: HostileChannel) -> None:
     channel.packet(91, *(UInt32(n) for n in (channel.number, 5, 1 << 20, 1 << 15)))
 
 
+async def _waits(channel: HostileChannel) -> None:
+    """For a signal, as an honest one would."""
+    channel.data(b"begun\n")
+
+
 DEEDS: dict[str, Deed] = {
     "opens": _opens,
     "requests": _requests,
@@ -246,6 +255,7 @@ DEEDS: dict[str, Deed] = {
     "signal": _signal,
     "never-keys": _never_keys,
     "no-end": _no_end,
+    "waits": _waits,
     "unknown-message": _unknown_message,
     "another-channel": _another_channel,
     "confirms-twice": _confirms_twice,

@@ -157,6 +157,7 @@ class Identity(Section):
     max_age: Duration = "12h"
     token_life: Duration = "1h"  # noqa: S105 - a duration
     ca_file: Path | None = None
+    sign_in_by_ssh: bool = True  # by a code that ssh shows, where the provider has these
     workloads: tuple[Workload, ...] = ()
 
 

@@ -26,6 +26,7 @@ from hoopagent import tokens, workloads
 from hoopagent.config import Identity as Settings
 from hoopagent.config import Workload
 from hoopagent.config_files import seconds
+from hoopagent.device_flow import DeviceFlow
 from hoopagent.errors import Refused
 from hoopagent.keys import Keys
 from hoopagent.provider import Provider, ProviderAway
@@ -134,6 +135,7 @@ class Identity:
         workload: bool = False,
         previous: str = "",
         peer: str = "",
+        how: str = "",
     ) -> Signed:
         """Takes an ID token once, from whoever has just proved to hold ``key``.
 
@@ -162,9 +164,20 @@ class Identity:
             await self._check_goes_on(previous, signed)
         action = "sign-in.renewed" if sign_in else "sign-in.done"
         told = {"key": key.get_fingerprint(), "sign_in": signed.sign_in}
+        told |= {"by": how, "from": peer} if how else {}
         told |= {} if principal.kind is Kind.HUMAN else {"kind": principal.kind.value}
         await self._audit(now, principal.id, action, principal.id, **told)
         return signed
+
+    @property
+    def signs_in_by_ssh(self) -> bool:
+        """Whether people may sign in with ssh alone."""
+        return self._settings.sign_in_by_ssh
+
+    def device_flow(self) -> DeviceFlow:
+        """With the provider of people; its ID tokens are exchanged like any other."""
+        settings = self._settings
+        return DeviceFlow(self._provider, settings.client_id, settings.scopes)
 
     async def authenticate(self, token: str, uid: int | None) -> Principal:
         """Whose token this is; Refused (401) where it is nobody's, or not this uid's.
@@ -228,6 +241,11 @@ class Identity:
         for listener in self.ended:
             listener(known.sign_in)
         await self._tell(known.principal)
+
+    async def logout_everywhere(self, token: str) -> None:
+        """Ends every sign-in of whoever's token this is; Refused (401) where it is nobody's now."""
+        known = await self.status(token)
+        await self.revoke(known.principal, known.principal, "signed out everywhere")
 
     async def revoke(self, principal: str, by: str, why: str) -> int:
         """Signs a principal out everywhere; how many tokens that ended."""

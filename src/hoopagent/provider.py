@@ -1,4 +1,4 @@
-"""The identity provider as the agent sees it: two documents, fetched within bounds.
+"""The identity provider as the agent sees it: two documents, and what it is asked, within bounds.
 
 Discovery says where the keys are, and the keys say who may sign.  Both are kept for ten minutes;
 a token with a key id nobody knows makes us look again, but at most once a minute, so that a storm
@@ -69,6 +69,7 @@ class Provider:
         self._ca_file = ca_file
         self._clock = clock
         self._keys: list[dict[str, Any]] = []
+        self._discovery: dict[str, Any] = {}
         self._fetched: Time | None = None
         self._tried: Time | None = None
         self._lock = asyncio.Lock()
@@ -87,6 +88,20 @@ class Provider:
             if not self._current():
                 raise ProviderAway(f"{self._issuer} could not be asked for its keys just now")
             return self._keys
+
+    async def discovery(self) -> dict[str, Any]:
+        """What the provider says of itself, not older than ten minutes; raises ProviderAway."""
+        await self.keys(None)
+        return self._discovery
+
+    async def post(self, url: str, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        """Status and answer, whatever it is; empty where that is no JSON.  Raises ProviderAway."""
+        status, body = await self._asked("POST", url, form)
+        try:
+            told = json.loads(body)
+        except (ValueError, RecursionError):
+            told = {}
+        return status, told if isinstance(told, dict) else {}
 
     async def close(self) -> None:
         if self._http is not None:
@@ -118,15 +133,32 @@ class Provider:
         if not isinstance(keys, list):
             raise ProviderAway(f"{where} is not a set of keys")
         self._keys = [key for key in keys if isinstance(key, dict)]
+        self._discovery = discovery
         self._fetched = self._clock()
 
     async def _document(self, url: str) -> dict[str, Any]:
+        status, body = await self._asked("GET", url)
+        if status != 200:
+            raise ProviderAway(f"{url} answered {status}")
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError) as problem:
+            raise ProviderAway(f"{url} is not JSON") from problem
+        if not isinstance(document, dict):
+            raise ProviderAway(f"{url} is not a JSON object")
+        return document
+
+    async def _asked(
+        self, method: str, url: str, form: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        """Status and body; whatever the status, of no more than the largest document."""
         if not is_protected(url):
             raise ProviderAway(f"{url} is not https")
         try:
-            async with asyncio.timeout(TIMEOUT), self._client().stream("GET", url) as answer:
-                if answer.status_code != 200:
-                    raise ProviderAway(f"{url} answered {answer.status_code}")
+            async with (
+                asyncio.timeout(TIMEOUT),
+                self._client().stream(method, url, data=form) as answer,
+            ):
                 if answer.headers.get("Content-Encoding", "identity") != "identity":
                     raise ProviderAway(f"{url} is compressed, and nobody asked for that")
                 body = bytearray()
@@ -134,15 +166,10 @@ class Provider:
                     body += piece
                     if len(body) > LARGEST_DOCUMENT:
                         raise ProviderAway(f"{url} is larger than {LARGEST_DOCUMENT} bytes")
-            document = json.loads(body)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as problem:
+                return answer.status_code, bytes(body)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, ValueError) as problem:
             why = str(problem) or type(problem).__name__
             raise ProviderAway(f"{url} could not be read: {why}") from problem
-        except (ValueError, RecursionError) as problem:
-            raise ProviderAway(f"{url} is not JSON") from problem
-        if not isinstance(document, dict):
-            raise ProviderAway(f"{url} is not a JSON object")
-        return document
 
     def _client(self) -> httpx.AsyncClient:
         if self._http is None:

@@ -157,6 +157,13 @@ def revoke(place: Place, host_key: str, tokens: Sequence[str]) -> None:
         _ask(place, host_key, fresh_key(), requests)
 
 
+def revoke_everywhere(place: Place, host_key: str, token: str) -> bool:
+    """Ends every sign-in of whoever's token this is; False where the agent is too old for that."""
+    form = {"token": token, "everywhere": "1"}
+    told = _one(place, host_key, fresh_key(), _Request("POST", "/revoke", form))
+    return told.get("everywhere") is True
+
+
 # --- inside ---------------------------------------------------------------------------------------
 
 

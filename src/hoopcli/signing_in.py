@@ -133,6 +133,17 @@ def sign_out(agent: str | None) -> list[str]:
     return _end(name, pin, kept)
 
 
+def end_everywhere(agent: str | None) -> None:
+    """Ends all sign-ins of this person at the agent, those of keys and other machines too."""
+    from hoopcli import door
+    from hoopcli.signin import session
+
+    here = session(agent)
+    if not door.revoke_everywhere(here.place, here.pin.host_key, here.token()):
+        said = "the agent is too old to sign you out everywhere"
+        raise Failure(said, "Here alone:  hoop logout")
+
+
 def _end(name: str, pin: Pin, kept: Credentials) -> list[str]:
     from hoopcli import door, oidc
 

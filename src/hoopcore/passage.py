@@ -76,9 +76,13 @@ Given: TypeAlias = ToTarget | ToPerson | Ask | Done | Masked | Wait | Stop
 class Passage(Protocol):
     """One channel.  Nothing is called any more once it has given a ``Stop``."""
 
-    patience: float | None
-    """Seconds without a byte of the target after which ``quiet`` is to be called; None: nothing is
-    held back.  Looked at after each call."""
+    @property
+    def patience(self) -> float | None:
+        """Seconds without a byte of the target after which ``quiet`` is to be called.
+
+        None: nothing is held back.  Looked at after each call.
+        """
+        ...
 
     def from_person(self, data: bytes) -> list[Given]: ...
 

@@ -606,7 +606,7 @@ async def silent(gate: Gate, count: int, word: bytes = b"") -> AsyncIterator[Non
 async def test_a_principal_has_so_many_connections_and_no_more(
     ana: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hoopagent.doors.ssh.MAX_CONNECTIONS", 2)
+    monkeypatch.setattr("hoopagent.doors.ssh_connection.MAX_CONNECTIONS", 2)
     async with ana.connect() as first, ana.connect():
         assert not await is_taken(ana, ana.certificate)
         await first.open_connection("prod-db", 5432)
@@ -615,7 +615,7 @@ async def test_a_principal_has_so_many_connections_and_no_more(
 async def test_a_connection_that_only_signs_in_does_not_stay(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hoopagent.doors.ssh.LOGIN_LIFE", 0.2)
+    monkeypatch.setattr("hoopagent.doors.ssh_connection.LOGIN_LIFE", 0.2)
     async with connect(gate, "hoop-login", [fresh()]) as connection:
         async with asyncio.timeout(20):
             await connection.wait_closed()

@@ -411,6 +411,18 @@ def test_keys_that_are_never_made_hold_nobody_up(ana: Person) -> None:
     assert b"the target does not answer any more" in done.stderr
 
 
+async def test_a_signal_that_is_sent_arrives(ana: Person, world: HostileWorld) -> None:
+    """OpenSSH's sshd takes none for root, so this is not in the matrix of clients."""
+    world.hostile.answers.clear()
+    async with connected(ana, "web-hostile") as connection, asyncio.timeout(20):
+        process = await connection.create_process("waits")
+        assert await process.stdout.readline() == "begun\n"
+        process.send_signal("USR1")
+        done = await process.wait()
+    assert done.exit_status == 9
+    assert world.hostile.answers == ["signal USR1"]
+
+
 def test_after_all_of_it_the_agent_is_as_before(ana: Person) -> None:
     assert ssh(ana, "web-1", "echo well").stdout == b"well\n"
     until(

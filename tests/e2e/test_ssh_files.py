@@ -347,6 +347,8 @@ async def test_asyncssh_carries_many_files_at_once(ana: Person, there: Path) -> 
             (there / f"down-{target}").mkdir()
             await asyncio.gather(*(client.get(n, f"{there}/down-{target}/") for n in names))
             await client.copy(names[3], f"{there}/copy-{target}")
+            # It asks the version of who it speaks to which of the names comes first.
+            await client.symlink("file4", f"{there}/link-{target}")
         found = files(ana, target)
         for name, data in tree.items():
             assert (there / f"down-{target}" / name).read_bytes() == data
@@ -356,6 +358,7 @@ async def test_asyncssh_carries_many_files_at_once(ana: Person, there: Path) -> 
                 ("download", digest(data)),
             }
         assert (there / f"copy-{target}").read_bytes() == tree["file3"]
+        assert (there / f"link-{target}").readlink() == Path("file4")
 
 
 def test_a_download_waits_for_an_approval(ana: Person, there: Path, world: FilesWorld) -> None:

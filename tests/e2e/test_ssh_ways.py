@@ -18,7 +18,8 @@ import asyncssh
 import pexpect
 import pytest
 
-from tests.e2e.ssh_world import SshWorld, stock
+from tests.e2e.remote import Machine
+from tests.e2e.ssh_world import SshWorld, stock, told
 from tests.e2e.test_ssh_targets import connected, recorded, sessions, until
 from tests.e2e.world import Person
 from tests.worlds import signed_in, started
@@ -117,6 +118,23 @@ def test_another_host_key_than_the_pinned_one_is_no_agent(ana: Person, world: Ss
     assert known.read_text() == before
 
 
+def test_connect_reaches_an_agent_on_another_machine(ana: Person, world: SshWorld) -> None:
+    far = Machine(world, "ana", world.folder / "far")
+    first = told(ana)
+    far.sign_in("--agent", first["ssh"], "--fingerprint", first["host_key"])
+    done = far.hoop("connect", "web-ca", "--", "echo", "a  b")
+    assert done.stdout == "a  b\n"
+    assert "Host web-ca\n" in far.hoop("config", "ssh").stdout
+    far.hoop("tunnels", "stop", "--all")
+    no_ssh = {"PATH": str(world.folder / "nothing")}
+    assert (
+        "there is no ssh on PATH"
+        in far.hoop("connect", "web-ca", "--", "x", status=1, **no_ssh).stderr
+    )
+    far.hoop("logout")
+    assert far.hoop("connect", "web-ca", "--", "true", status=3).stdout == ""
+
+
 # --- hoop config ssh ------------------------------------------------------------------------------
 
 
@@ -157,11 +175,14 @@ def test_ssh_knows_a_target_by_its_name(ana: Person, home: Path, written: str) -
     assert (done.stdout, done.stderr) == (b"out\n", b"")
 
 
-def test_scp_copies_through_the_name(ana: Person, home: Path, written: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["-O", "-s"])
+def test_scp_copies_through_the_name(
+    ana: Person, home: Path, written: str, tmp_path: Path, mode: str
+) -> None:
     data = os.urandom(100_000)
     (tmp_path / "from").write_bytes(data)
     there = tmp_path / "there"
-    run(ana, home, *of("scp", home), "-O", "-q", str(tmp_path / "from"), f"bash-1:{there}")
+    run(ana, home, *of("scp", home), mode, "-q", str(tmp_path / "from"), f"bash-1:{there}")
     assert there.read_bytes() == data
 
 

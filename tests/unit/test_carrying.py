@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hoopagent.shells.carrying import Carried, TargetChannel
 from hoopagent.shells.judging import Told
 from hoopagent.shells.live import ShellLive
-from hoopcore.passage import Ask, Done, Given, Masked, Plain, Stop, ToPerson, ToTarget
+from hoopcore.passage import Ask, Done, Given, Masked, Plain, Stop, ToPerson, ToTarget, Wait
 from hoopcore.policy import Verdict
 from hoopcore.recording import File
 from hoopcore.statement import Effect, Reading, Statement
@@ -195,3 +195,30 @@ def test_garbage_stops_it_and_what_was_under_way_is_accounted_for() -> None:
         assert len(events) == 1
 
     asyncio.run(play())
+
+
+def test_who_takes_nothing_is_not_heard_where_a_passage_may_answer_by_itself() -> None:
+    for passage, heard in ((Lines(), False), (Plain(), True)):
+        person, _, target, _ = made(lambda text: False)
+        carried = Carried(person, cast(ShellLive, SimpleNamespace()), passage, None)
+        carried.begin(target)
+        carried.of_person.of(person.channel)
+        carried.person_full(full=True)
+        assert (target.reading, person.channel.reading) == (False, heard)
+        carried.person_full(full=False)
+        assert (target.reading, person.channel.reading) == (True, True)
+
+
+def test_a_passage_has_the_person_wait() -> None:
+    class Waiting(Lines):
+        def from_person(self, data: bytes) -> list[Given]:
+            return [Wait(data == b"wait")]
+
+    person, _, target, _ = made(lambda text: False)
+    carried = Carried(person, cast(ShellLive, SimpleNamespace()), Waiting(), None)
+    carried.begin(target)
+    carried.of_person.of(person.channel)
+    carried.from_person(b"wait")
+    assert not person.channel.reading
+    carried.from_person(b"go")
+    assert person.channel.reading

@@ -18,7 +18,7 @@ import asyncssh
 import paramiko
 import pytest
 
-from hoopagent.doors import ssh as door_module
+from hoopagent.doors import ssh_connection as door_module
 from hoopagent.doors.crowd import Crowd
 from hoopcli.demo.oauth import Memory, Person
 from hoopcli.demo.provider import DemoProvider, running
@@ -510,6 +510,16 @@ async def test_a_client_without_gcm_gets_chacha20(gate: Gate) -> None:
         client_version="dropbear_2022.83",
     ) as connection:
         assert connection.get_extra_info("send_cipher") == "chacha20-poly1305@openssh.com"
+
+
+async def test_who_does_not_sign_in_is_gone_after_a_while(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door_module, "LOGIN_GRACE", 0.1)
+    reader, writer = await asyncio.open_connection(*gate.door.address)
+    async with asyncio.timeout(10):
+        await reader.read()
+    writer.close()
 
 
 # --- clients we did not write ---------------------------------------------------------------------

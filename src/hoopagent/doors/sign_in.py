@@ -5,7 +5,7 @@ client and the client's key to us, and the certificate in the answer is for that
 
 ``GET /.well-known/hoop`` says which provider to sign in with; ``POST /token`` exchanges its ID
 token, or that of a workload (RFC 8693); ``POST /revoke`` ends the sign-in of an agent token
-(RFC 7009).
+(RFC 7009), or with ``everywhere`` all that its owner has.
 """
 
 from __future__ import annotations
@@ -151,7 +151,11 @@ class SignIn(SSHServerStreamSession[bytes]):
             case "POST", "/token":
                 return await self._exchange(asked.form)
             case "POST", "/revoke":
-                await self._identity.logout(_only(asked.form, "token"))
+                token = _only(asked.form, "token")
+                if "everywhere" in asked.form:
+                    await self._identity.logout_everywhere(token)
+                    return {"everywhere": True}
+                await self._identity.logout(token)
                 return {}
         raise _Wrong(404, "invalid_request", "there is no such thing here")
 

@@ -27,16 +27,20 @@ def known_kex() -> list[str]:
 def show_chacha_where_needed(conn: asyncssh.SSHServerConnection) -> None:
     """Adds chacha20 to what one client is shown, if its version says that it has no GCM.
 
+    That client also guesses the key exchange, and asyncssh takes a guess for right that is not the
+    first of our list: so it is shown the one that it guesses first.
+
     asyncssh has no call for this.  It sends its lists right after the client's version has come,
-    so that is the moment; without these two names of its inside the list stays as it was.
+    so that is the moment; without these names of its inside the lists stay as they were.
     """
     send = getattr(conn, "_send_kexinit", None)
-    if send is None or not hasattr(conn, "_enc_algs"):
+    if send is None or not hasattr(conn, "_enc_algs") or not hasattr(conn, "_kex_algs"):
         return
 
     def send_kexinit() -> None:
         if "dropbear" in str(conn.get_extra_info("client_version", "")).lower():
             conn._enc_algs = [*GCM, CHACHA]
+            conn._kex_algs = [name for name in conn._kex_algs if not name.startswith(b"mlkem")]
         send()
 
     setattr(conn, "_send_kexinit", send_kexinit)  # noqa: B010 - mypy forbids the plain form

@@ -27,6 +27,8 @@ LINE: Final = 256 << 10  # bytes written that the peer has not taken, before cha
 ANSWERS: Final = 4 << 20  # of them, before whoever asks and never reads is cut off
 KEYS: Final = 64  # packets that wait for new keys, before channels wait
 
+NO_READER: Final = b"eow@openssh.com"  # PROTOCOL of OpenSSH, 2.1
+
 SMALLEST: Final = 256
 """Bytes that a peer must take in one packet: each costs the work of encrypting it."""
 
@@ -109,6 +111,17 @@ def keep_little(channel: Any) -> None:
         channel.abort()
     if hasattr(channel, "_env"):
         channel._env = _Variables(channel._env)
+
+
+def hear_no_reader(channel: Any, call: Callable[[], None]) -> None:
+    """``call`` is called where the peer says that nobody reads the output of what runs any more."""
+
+    def heard(packet: Any) -> bool:
+        packet.check_end()
+        call()
+        return True
+
+    channel._process_eow_at_openssh_dot_com_request = heard
 
 
 class _Variables(dict[bytes, bytes]):

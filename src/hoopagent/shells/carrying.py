@@ -25,6 +25,7 @@ from hoopagent.recorder import RecorderFailed
 from hoopagent.shells.judging import Asked, Told
 from hoopagent.shells.live import ShellLive
 from hoopagent.shells.screen import Screen
+from hoopagent.shells.transfers import transfer_passage
 from hoopcore.passage import (
     Ask,
     Done,
@@ -51,6 +52,9 @@ def passage_for(live: ShellLive, asked: Asked, reading: Reading) -> Passage:
     """Who reads what goes through a channel that is this."""
     if asked.kind == "subsystem":  # no other one is let
         return Sftp(FileRules(lambda: live.judge.in_force))
+    transfer = transfer_passage(live, asked, reading)
+    if transfer is not None:
+        return transfer
     section = live.prepared.section
     clear = asked.kind == "exec" and not asked.terminal
     if section.output == "clear" or (
@@ -152,6 +156,11 @@ class Carried:
             self._kept.append(data)
         else:
             self._pass_on(data)
+
+    def person_full(self, *, full: bool) -> None:
+        """They take no more for now; what may answer by itself then hears no more either."""
+        for brake in (self.of_target,) if self._plain else (self.of_target, self.of_person):
+            (brake.put if full else brake.lift)("person")
 
     def _pass_on(self, data: bytes | None) -> None:
         if self._over:

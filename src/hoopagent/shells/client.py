@@ -22,7 +22,7 @@ import asyncssh
 import structlog
 
 from hoopagent.background import Background
-from hoopagent.doors.ssh_packets import keep_little
+from hoopagent.doors.ssh_packets import NO_READER, hear_no_reader, keep_little
 from hoopagent.errors import Refused
 from hoopagent.hold import Ending, Hold
 from hoopagent.logs import places
@@ -99,6 +99,7 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
     def connection_made(self, chan: Any) -> None:
         self._chan = chan
         keep_little(chan)
+        hear_no_reader(chan, self._no_reader)
 
     def pty_requested(self, term_type: str, term_size: Any, term_modes: Any) -> bool:
         if self._asked is not None:
@@ -230,6 +231,10 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
             self._early.append(data)
             self._chan.pause_reading()
 
+    def _no_reader(self) -> None:
+        if self._carried is not None:
+            self._carried.to_target("_send_request", NO_READER)
+
     def signal_received(self, signal: str) -> None:
         if self._carried is not None:
             self._carried.to_target("send_signal", signal)
@@ -242,12 +247,12 @@ class PersonChannel(asyncssh.SSHServerSession[bytes]):
     def pause_writing(self) -> None:
         self._paused = True
         if self._carried is not None:
-            self._carried.of_target.put("person")
+            self._carried.person_full(full=True)
 
     def resume_writing(self) -> None:
         self._paused = False
         if self._carried is not None:
-            self._carried.of_target.lift("person")
+            self._carried.person_full(full=False)
 
     async def judged(self, ask: Ask) -> Told:
         """What is asked for within this channel."""

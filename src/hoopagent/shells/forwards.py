@@ -12,6 +12,7 @@ Order of the file: opening, the two ends, what is never forwarded.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,9 +21,11 @@ from typing import Any
 import asyncssh
 import structlog
 
+from hoopagent.doors.ssh_packets import keep_little
 from hoopagent.errors import Refused
 from hoopagent.hold import Ending, Hold
 from hoopagent.recorder import RecorderFailed
+from hoopagent.shells.client import OPENING
 from hoopagent.shells.judging import Asked, judged
 from hoopagent.shells.live import ShellLive
 from hoopagent.shells.target import NotReached
@@ -71,9 +74,10 @@ async def _opened(wish: Wish) -> PersonForward:
         forward.seq = told.seq
         if live.cause is not None:
             raise asyncssh.ChannelOpenError(_PROHIBITED, "hoop: its session has ended")
-        channel, _ = await live.target.create_connection(
-            lambda: forward.far, wish.host, wish.port, encoding=None
-        )
+        async with asyncio.timeout(OPENING):
+            channel, _ = await live.target.create_connection(
+                lambda: forward.far, wish.host, wish.port, encoding=None
+            )
     except BaseException as problem:
         forward.finish(f"not opened: {type(problem).__name__}")
         raise
@@ -98,6 +102,9 @@ def _told(problem: BaseException) -> BaseException:
             return asyncssh.ChannelOpenError(_FAILED, "hoop: the agent cannot reach its store")
         case RecorderFailed():
             return asyncssh.ChannelOpenError(_FAILED, "hoop: this could not be recorded")
+        case TimeoutError():
+            words = f"hoop: the target did not open it within {OPENING:.0f} s"
+            return asyncssh.ChannelOpenError(_FAILED, words)
         case asyncssh.Error() | OSError():
             return asyncssh.ChannelOpenError(_FAILED, "hoop: the target did not open it")
     return problem
@@ -108,8 +115,6 @@ def _told(problem: BaseException) -> BaseException:
 
 class PersonForward(asyncssh.SSHTCPSession[bytes]):
     """The person's end.  It begins when the target's end is open."""
-
-    runs = False  # it may be idle for as long as somebody's laptop sleeps
 
     def __init__(self, live: ShellLive, closed: Callable[[], None]) -> None:
         self.hold: Hold | None = None  # while it waits for an approval
@@ -134,6 +139,7 @@ class PersonForward(asyncssh.SSHTCPSession[bytes]):
 
     def connection_made(self, chan: Any) -> None:
         self._near = chan
+        keep_little(chan)
 
     def session_started(self) -> None:
         early, self._early = self._early or [], None
@@ -185,6 +191,11 @@ class PersonForward(asyncssh.SSHTCPSession[bytes]):
         _call(self._target, do, *arguments)
 
     @property
+    def runs(self) -> bool:
+        """What is forwarded may be at rest for as long as a lid is closed."""
+        return False
+
+    @property
     def gone(self) -> bool:
         """Whether nobody waits for it any more."""
         return self._over or self._live.cause is not None
@@ -228,6 +239,9 @@ class _TargetForward(asyncssh.SSHTCPSession[bytes]):
 
     def __init__(self, person: PersonForward) -> None:
         self._person = person
+
+    def connection_made(self, chan: Any) -> None:
+        keep_little(chan)
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         self._person.from_target(data)

@@ -19,6 +19,7 @@ from hoopagent.evidence import said
 from hoopagent.hold import Case, Ending, Hold, Terms
 from hoopagent.shells.live import ShellLive
 from hoopcore import passage
+from hoopcore.calls import NotCarried, RsyncCall, ScpCall, carried, transfer_of
 from hoopcore.command import Command, Shell, Text
 from hoopcore.model import Held
 from hoopcore.policy import Verdict
@@ -87,9 +88,13 @@ async def judged(live: ShellLive, asked: Asked, channel: Waiting) -> Told:
     RecorderFailed where it cannot be recorded, and nothing may be done then.
     """
     reading = await _reading(live, asked)
+    call = _call(live, asked, reading)
+    if isinstance(call, ScpCall | RsyncCall):
+        reading = carried(reading, call)
     text = f"forward to {asked.text}" if asked.to is not None else asked.text or asked.kind
     spoken = Spoken(asked.kind, text, reading)
-    return await _judged(live, spoken, channel, _listed(live, asked))
+    listed = _listed(live, asked) or _hidden(call, asked)
+    return await _judged(live, spoken, channel, listed)
 
 
 async def judged_within(live: ShellLive, ask: passage.Ask, channel: Waiting) -> Told:
@@ -264,6 +269,24 @@ def _listed(live: ShellLive, asked: Asked) -> Verdict | None:
         # What is piped into it would be in no recording.
         words = "a shell wants a terminal, which shows what is typed"
         return Verdict(False, "channels", words, "Use ssh -t, or run a command.")
+    return None
+
+
+def _call(
+    live: ShellLive, asked: Asked, reading: Reading
+) -> ScpCall | RsyncCall | NotCarried | None:
+    """Which files a command carries, if it does."""
+    if asked.kind != "exec":
+        return None
+    return transfer_of(asked.text, reading, bash=live.prepared.section.shell == "bash")
+
+
+def _hidden(call: ScpCall | RsyncCall | NotCarried | None, asked: Asked) -> Verdict | None:
+    """A refusal of files that would go over without being accounted for."""
+    if isinstance(call, NotCarried):
+        return Verdict(False, "transfers", call.words, call.hint)
+    if call is not None and asked.terminal:
+        return Verdict(False, "transfers", "a transfer has no terminal", "Leave ssh -t out.")
     return None
 
 

@@ -369,12 +369,8 @@ class Visit:
         return self._live is not None and self._live.busy
 
     def _silent(self, seconds: float) -> None:
-        self.note(f"nothing was heard from the client for {seconds:.0f} s")
-
-    def note(self, text: str) -> None:
-        """Records what happened beside a channel; nothing without a session."""
         if self._live is not None and self._live.cause is None:
-            self._live.note(text)
+            self._live.note(f"nothing was heard from the client for {seconds:.0f} s")
 
     def left(self) -> None:
         """The person's connection is gone."""

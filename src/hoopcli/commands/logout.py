@@ -21,17 +21,23 @@ def logout(
             show_default=False,
         ),
     ] = None,
+    everywhere: Annotated[
+        bool, typer.Option("--everywhere", help="Other machines too, and keys of plain ssh.")
+    ] = False,
 ) -> None:
     """Sign out: at the agent, at the provider and on this machine.
 
     Open sessions end. What is kept here is removed even if the others cannot be reached.
 
     \b
-    Example:
+    Examples:
       hoop logout
+      hoop logout --everywhere
     """
-    from hoopcli.signing_in import sign_out
+    from hoopcli.signing_in import end_everywhere, sign_out
 
+    if everywhere:
+        end_everywhere(agent)
     try:
         left = sign_out(agent)
     except NotSignedIn as problem:

@@ -88,12 +88,10 @@ class Masks:
         return self._given({})
 
     def _given(self, said: dict[bool, bytes]) -> list[Given]:
-        given: list[Given] = [
-            ToPerson(data, stderr=stderr) for stderr, data in said.items() if data
-        ]
+        given: list[Given] = []
         for stream in self._streams.values():
-            if stream.counts:
+            if stream.counts:  # first: a budget may be used up by them
                 given.append(Masked(dict(stream.counts)))
                 stream.counts.clear()
         self.patience = self._waits()
-        return given
+        return [*given, *(ToPerson(data, stderr=err) for err, data in said.items() if data)]
