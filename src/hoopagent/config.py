@@ -32,8 +32,8 @@ def _is_role(name: str) -> str:
 
 RoleName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,63}$"), AfterValidator(_is_role)]
 Host = Annotated[str, Field(min_length=1)]
-HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
 ProgramName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,62}$")]
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
