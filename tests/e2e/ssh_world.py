@@ -2,9 +2,9 @@
 
 ``web-1`` is reached with a key, ``web-ca`` with a certificate of the agent's.  ``web-wrong`` pins
 another host key, ``web-gone`` is not there, ``web-weak`` offers only what hoop does not speak.
-``web-exec`` takes commands only and ``held-1`` wants an approver; ``web-fwd`` lists forwards and
-``bash-1`` has bash; on ``role-1`` sessions are ``nobody``, and ``scoped-1`` is granted for two
-programs.
+``web-masked`` has masks over what it shows; ``web-exec`` takes commands only and ``held-1`` wants
+an approver; ``web-fwd`` lists forwards and ``bash-1`` has bash; on ``role-1`` sessions are
+``nobody``, and ``scoped-1`` is granted for two programs.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ protocol = "ssh"
 address = "127.0.0.1:{port}"
 credential = {{ user = "{account}", {proof} }}
 host = {{ keys = ["{key}"] }}
-output = "clear"
+{output}
 {more}
 """
 NAMES = (
@@ -93,6 +93,7 @@ NAMES = (
     "web-gone",
     "web-weak",
     "web-exec",
+    "web-masked",
     "web-fwd",
     "bash-1",
     "scoped-1",
@@ -135,6 +136,7 @@ class SshWorld(World):
             "web-wrong": {"key": other},
             "web-gone": {"port": free_port()},
             "web-weak": {"port": self.weak.port, "key": self.weak.host_key},
+            "web-masked": {"proof": "certificate = true", "output": ""},
             "web-exec": {"more": 'channels = ["exec"]'},
             "web-fwd": {
                 "proof": "certificate = true",
@@ -143,7 +145,7 @@ class SshWorld(World):
             "bash-1": {"more": 'shell = "bash"'},
         }
         usual = {"port": self.sshd.port, "account": self.sshd.account, "proof": proof}
-        usual |= {"key": self.sshd.host_key, "more": ""}
+        usual |= {"key": self.sshd.host_key, "more": "", "output": 'output = "clear"'}
         with (agent / "targets.toml").open("a") as targets:
             for name in (*NAMES, "held-1"):
                 targets.write(TARGET.format(**usual | special.get(name, {}), name=name))

@@ -182,7 +182,8 @@ def test_what_looks_like_a_value_is_waited_for_longer() -> None:
     weak, strong = new(), new()
     said(weak, "load")
     said(strong, "4111 1111 11")
-    assert weak.patience is not None and strong.patience is not None
+    assert weak.patience is not None
+    assert strong.patience is not None
     assert strong.patience > 5 * weak.patience
 
 
@@ -229,6 +230,7 @@ def test_a_line_is_known_as_far_as_it_may_matter() -> None:
         "\x1b[01;31m\x1b[K4111 1111\x1b[m\x1b[K 1111 1111\r\n",  # grep
         "x" * 75 + "4111 \b 1111 1111 1111\r\n",
         "x" * 75 + "41111 \b11111111111 end\r\n",  # less at the margin
+        "\x1b[3;1H" + "x" * 75 + "41111 \b\x1b[4;1H11111111111 end\r\n",  # the same, painted anew
         "x" * 75 + "41111\r\n11111111111 end\r\n",
         "x" * 75 + "41111 \r11111111111 end\r\n",  # readline
         "\x1b[3;1H" + "x" * 75 + "41111\x1b[4;1H11111111111 end\r\n",  # vi
@@ -308,4 +310,4 @@ def test_what_is_masked_is_counted_by_kind() -> None:
 
 def test_without_detectors_there_is_no_passage() -> None:
     assert masks(None) is None
-    assert OWN and masks(Sweep(OWN)) is not None
+    assert masks(Sweep(OWN)) is not None

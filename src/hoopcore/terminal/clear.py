@@ -13,7 +13,7 @@ _FOLDERS: Final = ("", "/bin/", "/usr/bin/", "/usr/local/bin/")
 # Letters that no shell takes for more than letters, and quotes.
 _SIMPLE = re.compile(r"[\w@%+=:,./ '\"-]+", re.ASCII)
 # What makes tar print a file, or run a program that does.
-_PRINTS: Final = re.compile(r"--(?:to-[sc]|us|checkpoint-a|inf|new-v|rs|rm)|-?[A-Za-z]*[OIF]")
+_PRINTS: Final = re.compile(r"--(?:to-[sc]|us|checkpoint-a|inf|new-v|rs|rm)|-[A-Za-z]*[OIF]")
 
 
 def clear_command(text: str, reading: Reading, names: Collection[str]) -> bool:
@@ -35,5 +35,8 @@ def clear_command(text: str, reading: Reading, names: Collection[str]) -> bool:
     if not all(word.whole for word in command.words):
         return False
     if family == "tar":
-        return not any(_PRINTS.match(word.said) for word in command.words)
+        said = [word.said for word in command.words]
+        if said and not said[0].startswith("-"):
+            said[0] = f"-{said[0]}"  # its first word is options, also without a dash
+        return not any(_PRINTS.match(word) for word in said)
     return True

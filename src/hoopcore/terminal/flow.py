@@ -20,6 +20,7 @@ import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 from hoopcore.detectors import Span
@@ -405,7 +406,7 @@ class Flow:
         spans = [_moved(span, low) for span in self._finder.find(row.text[low:])]
         edges = [low, *(joint for joint in row.joints if joint > low), len(row.text)]
         if len(edges) > 2:
-            for start, stop in zip(edges, edges[1:], strict=False):
+            for start, stop in pairwise(edges):
                 spans += [_moved(one, start) for one in self._finder.find(row.text[start:stop])]
             spans.sort()
         return spans

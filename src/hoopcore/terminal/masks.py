@@ -44,9 +44,9 @@ class Masks:
         }
         self._weakly, self._strongly = _PATIENCE[terminal]
         self._typed = b""
+        self.patience: float | None = None
 
-    @property
-    def patience(self) -> float | None:
+    def _waits(self) -> float | None:
         waiting = [stream for stream in self._streams.values() if stream.waits]
         if not waiting:
             return None
@@ -93,4 +93,5 @@ class Masks:
             if stream.counts:  # first: a budget may be used up by them
                 given.append(Masked(dict(stream.counts)))
                 stream.counts.clear()
+        self.patience = self._waits()
         return [*given, *(ToPerson(data, stderr=err) for err, data in said.items() if data)]

@@ -93,10 +93,10 @@ def _begun(kind: Kind) -> str:
 
 
 _STRONG = re.compile(
-    rb"[0-9][^0-9]*[0-9][^0-9]*[0-9][^0-9]*[0-9][^0-9]*[0-9]|@|-----BEG|eyJ|\b[Ag]"
+    rb"[0-9][^0-9]*[0-9][^0-9]*[0-9][^0-9]*[0-9]|@|-----BEG|eyJ|\b(?:A[KSI]|gh|xo)"
 )
 
 
 def is_strong(tail: bytes) -> bool:
     """Whether what waits looks like a value already, and so is worth waiting for longer."""
-    return len(tail) >= 6 and _STRONG.search(tail) is not None
+    return len(tail) >= 4 and _STRONG.search(tail) is not None

@@ -76,7 +76,7 @@ class _Reader:
         if match is None:
             return part
         self.place = match.end()
-        low, most = _times(match)
+        most = _most(match)
         if most is None:
             before = "*"
         elif most == 0:
@@ -124,11 +124,10 @@ class _Reader:
 _ANY = re.compile(r"[\s\S]")
 
 
-def _times(match: re.Match[str]) -> tuple[int, int | None]:
-    """At least and at most; None: as often as it likes."""
+def _most(match: re.Match[str]) -> int | None:
+    """How often at most; None: as often as it likes."""
     if match["low"] is None:
-        return {"*": (0, None), "+": (1, None), "?": (0, 1)}[match[0][0]]
-    low = int(match["low"])
+        return 1 if match[0][0] == "?" else None
     if match["to"] is None:
-        return low, low
-    return low, int(match["high"]) if match["high"] else None
+        return int(match["low"])
+    return int(match["high"]) if match["high"] else None

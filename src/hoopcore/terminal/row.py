@@ -90,7 +90,8 @@ class Row:
         """The cell of the first column of the screen's line that the cursor is on."""
         if columns < 1 or self.at == 0:
             return 0
-        start = (self.at - 1) // columns * columns
+        # Behind the last column it is still on that line, unless it has been on the next one.
+        start = (self.at - (self.at == len(self.text))) // columns * columns
         joints = [joint for joint in self.joints if joint < self.at]
         return max(start, joints[-1]) if joints else start
 

@@ -53,7 +53,7 @@ INVISIBLE_BYTES: Final = (
 _TEXT = rf"[^\x00-\x08\x0a-\x1f\x7f-\x9f{_INVISIBLE}]+"
 _NEWLINE = r"\r*[\n\x0b\x0c]"
 # Parameters; a control that stands among them does not end them.
-_WITHIN = r"[0-?\x00-\x07\x0e-\x17\x19\x1c-\x1f\x7f]{0,%d}[ -/]{0,8}" % _LONGEST_CSI
+_WITHIN = rf"[0-?\x00-\x07\x0e-\x17\x19\x1c-\x1f\x7f]{{0,{_LONGEST_CSI}}}[ -/]{{0,8}}"
 _OUTSIDE = re.compile(
     rf"(?P<text>{_TEXT})"
     rf"|(?P<newline>{_NEWLINE})"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections import Counter
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from hoopcore.terminal.finder import Finder, encoded
 from hoopcore.terminal.flow import Flow, Mark
@@ -88,29 +90,39 @@ class Output:
 
     def _doubtful(self, data: bytes, start: int, end: int) -> list[tuple[int, int]]:
         """The lines that have to be looked at, rising; together where they touch."""
-        places = [(a, b) for a, b in self._quick.suspects(data, start, end)]
+        region = data[start:end]
+        plain = _COLOURS.sub(b"", region) if b"\x1b" in region else region
+        found = self._lines(plain)
+        if found and len(plain) < len(region):
+            old, new = _line_ends(plain), _line_ends(region)
+            numbers = np.searchsorted(old, [(low, high - 1) for low, high in found])
+            begins = np.concatenate(([0], new[:-1] + 1))
+            found = [(int(begins[low]), int(new[high]) + 1) for low, high in numbers.tolist()]
+        return [(start + low, start + high) for low, high in found]
+
+    def _lines(self, plain: bytes) -> list[tuple[int, int]]:
+        """Those in whole lines without colours."""
+        places = list(self._quick.suspects(plain, 0, len(plain)))
         if self._columns > 0:
-            places += self._full_lines(data, start, end)
-            places.sort()
+            places = sorted(places + self._full_lines(plain))
         found: list[tuple[int, int]] = []
         for first, last in places:
             if found and last <= found[-1][1]:
                 continue
-            low = max(data.rfind(b"\n", 0, first + 1) + 1 if data[first] != 10 else first, start)
-            low = max(data.rfind(b"\n", start, first) + 1, start)
-            high = data.find(b"\n", last - 1) + 1
+            low = plain.rfind(b"\n", 0, first) + 1
+            high = plain.find(b"\n", last - 1) + 1
             if found and low <= found[-1][1]:
                 found[-1] = (found[-1][0], max(high, found[-1][1]))
             else:
                 found.append((low, high))
         return found
 
-    def _full_lines(self, data: bytes, start: int, end: int) -> list[tuple[int, int]]:
+    def _full_lines(self, plain: bytes) -> list[tuple[int, int]]:
         """Lines that fill the terminal's exactly, so that the next may go on with them.
 
         A line beyond ASCII may be as wide as it likes, and so is one of them.
         """
-        octets = np.frombuffer(data, np.uint8, end - start, start)
+        octets = np.frombuffer(plain, np.uint8)
         ends = np.flatnonzero(octets == 10)
         begins = np.concatenate(([0], ends[:-1] + 1))
         cr = octets[np.maximum(ends - 1, 0)] == 13
@@ -119,6 +131,13 @@ class Output:
         beyond = np.flatnonzero(octets >= 128)
         if len(beyond):
             full[np.unique(np.searchsorted(ends, beyond))] = True
-        return [
-            (int(a) + start, int(b) + start) for a, b in zip(begins[full], ends[full], strict=True)
-        ]
+        return list(zip(begins[full].tolist(), ends[full].tolist(), strict=True))
+
+
+# What programs colour lines with: it takes no cell and moves nothing (grep's K wipes out what
+# stands behind the end of a line that is written for the first time: nothing).
+_COLOURS = re.compile(rb"\x1b\[[0-9;:]{0,32}m|\x1b\[K")
+
+
+def _line_ends(data: bytes) -> npt.NDArray[np.int64]:
+    return np.flatnonzero(np.frombuffer(data, np.uint8) == 10)
