@@ -45,10 +45,16 @@ HIDDEN = (
         "scp -t /x &",
         "f() { :; }; scp -t /x",
     ),
-    *("env scp -f /x", "sudo -i scp -f /x", "xargs scp -f", "rsync --daemon x", "$X; scp -t /x"),
+    *(
+        "env scp -f /x",
+        "sudo -i scp -f /x",
+        "xargs scp -f",
+        "nohup rsync --server . x",
+        "$X; scp -t /x",
+    ),
     *(
         "for i in 1; do scp -t /x; done",
-        "scp -t /x # now",
+        "scp -t /x || id",
         "eval rsync --server $x",
         "A=1 scp -t x",
     ),

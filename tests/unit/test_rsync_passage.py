@@ -18,9 +18,11 @@ from hoopcore.calls.rsync_options import RsyncOptions
 from hoopcore.passage import Ask, Done, Passage, Stop, ToPerson, ToTarget
 from hoopcore.policy import FileRules, Watch
 from hoopcore.protocols.rsync import RsyncPassage
+from hoopcore.protocols.rsync.arriving import Arriving
 from hoopcore.protocols.rsync.listing import Listing
 from hoopcore.protocols.rsync.pulling import Garbled, Puller
 from hoopcore.protocols.rsync.tokens import Inflating
+from hoopcore.recording import File
 from hoopcore.shell import read
 from hoopcore.statement import Statement
 from tests.e2e.ssh_world import stock
@@ -220,14 +222,9 @@ def test_a_list_alone_is_shown(at: Path) -> None:
     assert "secret" in ran.stdout
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_transfer_that_is_cut_off_is_a_part(at: Path, way: str) -> None:
-    dice = random.Random(3)
-    (at / "src" / "0").write_bytes(dice.randbytes(8 << 20))
-    words = ("-a", "--partial", *WAYS[way])
-    if way == "upload":
-        pytest.skip("what the target says does not tell how far an upload is")
-    ran = rsync(at, *words, cut=1 << 20)
+def test_a_transfer_that_is_cut_off_is_a_part(at: Path) -> None:
+    (at / "src" / "0").write_bytes(random.Random(3).randbytes(8 << 20))
+    ran = rsync(at, "-a", "--partial", *WAYS["download"], cut=1 << 20)
     assert ran.status != 0
     (part,) = [one for one in ran.files if one.outcome == "part"]
     assert 0 < part.size < 8 << 20
@@ -484,6 +481,125 @@ def test_what_ends_in_a_piece_that_does_not_go_on_has_not_arrived() -> None:
     assert isinstance(stop, Stop)
 
 
+BROKEN = (
+    pack("<iH", 0, 1 << 15) + pack("<iiii", 1 << 30, 0, 0, 0),  # blocks
+    pack("<iH", 0, 1 << 15) + pack("<iiii", 1, 0, 999, 0),  # the length of a sum
+    pack("<iH", 7, 1 << 15),  # no such file
+    pack("<iH", -2, 0),
+    pack("<iH", 2, 1 << 15),  # a sign of life that wants a file
+    pack("<iH", 0, 1 << 12) + b"\xff\xff",  # a name that is too long
+    pack("<iH", 1, 1 << 15) + bytes(16),  # a folder
+    b"\xff\xff\xff\xff" * 3 + bytes(65),  # more behind the end
+    (pack("<iH", 0, 1 << 15) + bytes(16)) * 2,  # twice
+)
+
+
+@pytest.mark.parametrize("body", BROKEN)
+def test_what_the_receiving_end_may_not_ask_for_ends_it(body: bytes) -> None:
+    one = RsyncPassage(call())
+    listed = entry(b"a") + entry(b"d", mode=0o40755)
+    one.from_person(pack("<i", 31) + listed + bytes(5))
+    frame = pack("<I", 7 << 24 | len(body)) + body
+    found = one.from_target(pack("<ii", 31, 99) + frame, stderr=False)
+    while isinstance(found[-1], Ask):
+        found = one.decided(1, "") or [found[0]]
+    assert isinstance(found[-1], Stop)
+
+
+def test_files_are_not_asked_for_before_they_are_listed() -> None:
+    one = RsyncPassage(call())
+    one.from_target(pack("<ii", 31, 99), stderr=False)
+    assert isinstance(one.from_target(asked(0), stderr=False)[-1], Stop)
+
+
+def test_endless_requests_end_it() -> None:
+    one = begun(b"a")
+    body = pack("<iH", 0, 0) * 5000
+    assert isinstance(
+        one.from_target(pack("<I", 7 << 24 | len(body)) + body, stderr=False)[-1], Stop
+    )
+
+
+@pytest.mark.parametrize("head", [pack("<I", 99 << 24), pack("<I", 8 << 24 | 1 << 20)])
+def test_a_frame_of_no_known_kind_ends_it(head: bytes) -> None:
+    assert isinstance(begun(b"a").from_target(head, stderr=False)[-1], Stop)
+
+
+def test_names_of_items_and_signs_of_life_go_on() -> None:
+    one = begun(b"a")
+    items = (
+        pack("<iH", 0, 1 << 11) + b"\x80",
+        pack("<iH", 0, 1 << 12) + b"\x03abc",
+        pack("<iH", 0, 1 << 12) + b"\x80\x81" + b"n" * 0x81,
+        pack("<iH", 0, 1 << 12) + b"\0",
+        pack("<iH", 1, 1 << 13),
+    )
+    body = b"".join(items)
+    frame = pack("<I", 7 << 24 | len(body)) + body
+    assert one.from_target(frame, stderr=False) == [ToPerson(frame)]
+    # The sending end says the same back.
+    assert one.from_person(body) == [ToTarget(body)]
+    assert one.from_target(pack("<I", 7 << 24), stderr=False) == [ToPerson(pack("<I", 7 << 24))]
+    assert one.from_target(b"words", stderr=True) == [ToPerson(b"words", stderr=True)]
+    assert one.person_done() == one.target_done() == one.quiet() == []
+
+
+BAD_LISTS = (
+    bytes((0x20, 9)) + b"\x01a",  # goes on behind a name that is not there
+    bytes((0x44, 0xF0)) + pack("<i", 1) + b"a",  # bits of later protocols
+    bytes((0x40,)) + pack("<i", 9999),
+    bytes((0x40,)) + pack("<i", -1),
+    bytes((0x40,)) + pack("<i", 1) + b"a" + pack("<i", -1) + pack("<q", -5),
+)
+
+
+@pytest.mark.parametrize("data", BAD_LISTS)
+def test_a_list_that_cannot_be_read_ends_it(data: bytes) -> None:
+    found = RsyncPassage(call()).from_person(pack("<i", 31) + data)
+    assert isinstance(found[-1], Stop)
+
+
+def test_paths_from_the_root_and_others_are_not_mixed() -> None:
+    one = RsyncPassage(call(letters="rR"))
+    assert isinstance(one.from_person(told(b"/a", b"b"))[-1], Stop)
+
+
+def test_words_of_hoop_stand_between_two_frames_of_the_target() -> None:
+    one = RsyncPassage(call(upload=False))
+    one.from_person(pack("<i", 31) + bytes(4))
+    listed = entry(b"a") + entry(b"b") + bytes(5)
+    one.from_target(pack("<iiI", 31, 9, 7 << 24 | len(listed)) + listed + b"\x05\0", stderr=False)
+    (ask,) = one.from_person(pack("<iH", 0, 1 << 15) + bytes(16))
+    assert isinstance(ask, Ask)
+    (done,) = one.decided(1, "no")
+    assert isinstance(done, Done)
+    (rest,) = one.from_target(b"\0\x09hello" + pack("<I", 7 << 24), stderr=False)
+    assert isinstance(rest, ToPerson)
+    assert rest.data.startswith(b"\0\x09hello" + pack("<I", 8 << 24 | 18) + b"hoop: no (/srv/a)")
+    assert rest.data.endswith(pack("<I", 7 << 24))
+
+
+def test_what_is_no_deflated_data_ends_it() -> None:
+    for data in (b"\xff\xff\xff", b"\x03\0more"):
+        with pytest.raises(Garbled):
+            Inflating(lambda found: None, 1 << 20).feed(data)
+
+
+def test_uploads_that_wait_for_the_target_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hoopcore.protocols.rsync.arriving.MOST", 2)
+    waiting = Arriving()
+    events = [File(seq=n, direction="upload", path="x") for n in range(4)]
+    found = [event for n in range(3) for event in waiting.add(n, 0, f"d/{n}", events[n])]
+    assert [event.seq for event in found] == [0]
+    assert [event.outcome for event in waiting.add(2, 1, "d/2", events[3])] == [
+        "failed: it arrived damaged"
+    ]
+    assert [event.seq for event in waiting.round_over(0)] == [1]
+    assert waiting.said('rsync: "/else/2" failed') == []
+    assert [event.seq for event in waiting.round_over(1)] == [3]
+    assert waiting.close() == []
+
+
 def test_an_old_rsync_is_told_so() -> None:
     (stop,) = RsyncPassage(call()).from_person(pack("<i", 28))
     assert isinstance(stop, Stop)
@@ -565,6 +681,43 @@ def test_an_error_of_the_targets_is_of_the_file_that_it_names() -> None:
     assert [given.event.outcome for given in rest if isinstance(given, Done)] == [
         "failed: the target ended before it was known to be there"
     ]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_conversation_byte_by_byte_is_the_same_one(at: Path, way: str) -> None:
+    for name in ("big", "b", "b.c"):
+        shutil.rmtree(at / "src" / name, ignore_errors=True)
+    ran = rsync(at, "-az", "--exclude=big", *WAYS[way])
+
+    def again(size: int) -> tuple[bytes, bytes, list[tuple[str, str]]]:
+        between = Between(passage(ran.text), lambda ask: "")
+        for side, data in ran.said:
+            for place in range(0, len(data), size):
+                between.tell(side, data[place : place + size])
+        between.close()
+        assert between.stop is None
+        down = b"" if way == "upload" else bytes(between.down)  # there frames are made anew
+        return bytes(between.up), down, [(one.path, one.sha256) for one in between.files]
+
+    assert again(1) == again(3) == again(1 << 20)
+
+
+def test_sums_of_the_sending_end_are_none() -> None:
+    one = begun(b"a")
+    one.from_target(asked(0), stderr=False)
+    one.decided(1, "")
+    found = one.from_person(pack("<iH", 0, 1 << 15) + pack("<iiii", 1, 700, 16, 0))
+    assert isinstance(found[-1], Stop)
+
+
+def test_what_was_asked_for_and_did_not_come_was_not_sent() -> None:
+    one = begun(b"a")
+    one.from_target(asked(0), stderr=False)
+    one.decided(1, "")
+    going, done = one.from_person(b"\xff\xff\xff\xff")
+    assert isinstance(going, ToTarget)
+    assert isinstance(done, Done)
+    assert done.event.outcome == "failed: it was not sent"
 
 
 def test_words_of_the_target_go_on(at: Path) -> None:

@@ -252,6 +252,67 @@ def test_an_answer_in_the_middle_of_a_file_ends_it() -> None:
     assert isinstance(stop, Stop)
 
 
+def test_a_source_that_gives_up_is_heard() -> None:
+    one = begun("scp -r -f /srv")
+    assert one.from_target(b"\x01scp: x\n", stderr=False) == [ToPerson(b"\x01scp: x\n")]
+    assert one.from_target(b"\x02scp: y\n", stderr=False) == [ToPerson(b"\x02scp: y\n")]
+    assert isinstance(one.from_target(b"more", stderr=False)[-1], Stop)
+
+
+def test_a_sink_that_gives_up_is_heard() -> None:
+    one = begun()
+    one.from_person(b"C0644 3 x\n")
+    one.decided(1, "")
+    told, done = one.from_target(b"\x02disk is full\n", stderr=False)
+    assert told == ToPerson(b"\x02disk is full\n")
+    assert isinstance(done, Done)
+    assert done.event.outcome == "failed: disk is full"
+    assert one.closed() == []
+
+
+def test_a_source_that_could_not_read_all_says_so_behind_it() -> None:
+    one = begun()
+    one.from_person(b"C0644 3 x\n")
+    one.decided(1, "")
+    one.from_target(b"\0", stderr=False)
+    one.from_person(b"abc\x01scp: x: Input/output error\n")
+    *_, done = one.from_target(b"\0", stderr=False)
+    assert isinstance(done, Done)
+    assert done.event.outcome == "failed: its source could not read all of it"
+
+
+def test_a_folder_that_the_target_does_not_take_is_left_out() -> None:
+    one = begun()
+    one.from_person(b"D0755 0 d\n")
+    one.decided(1, "")
+    one.from_target(b"\x01scp: d: Permission denied\n", stderr=False)
+    (ask,) = one.from_person(b"C0644 3 x\n")
+    assert isinstance(ask, Ask)
+    assert ask.text == "upload /srv/x"
+
+
+def test_a_second_answer_of_an_old_target_is_left_out() -> None:
+    one = begun()
+    one.from_person(b"C0644 0 x\n")
+    one.decided(1, "")
+    one.from_target(b"\0", stderr=False)
+    one.from_person(b"\0")
+    told, done = one.from_target(b"\x01scp: set times\n\0", stderr=False)
+    assert told == ToPerson(b"\x01scp: set times\n")
+    assert isinstance(done, Done)
+    (ask,) = one.from_person(b"C0644 3 y\n")
+    assert isinstance(ask, Ask)
+
+
+def test_an_answer_that_scp_does_not_know_ends_it() -> None:
+    one = begun()
+    one.from_person(b"C0644 3 x\n")
+    one.decided(1, "")
+    assert isinstance(one.from_target(b"?", stderr=False)[-1], Stop)
+    assert one.from_target(b"words", stderr=True) == [ToPerson(b"words", stderr=True)]
+    assert one.person_done() == one.target_done() == one.quiet() == []
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_garbage_ends_it_and_never_more(at: Path, way: str) -> None:
     (at / "src" / "big").unlink()
