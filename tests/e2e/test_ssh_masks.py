@@ -17,7 +17,7 @@ import pexpect
 import pytest
 
 from tests.e2e.ssh_world import SshWorld, command, ssh
-from tests.e2e.test_ssh_targets import recorded, sessions, until
+from tests.e2e.test_ssh_targets import recorded, sessions
 from tests.e2e.world import Person
 from tests.servers import missing
 from tests.worlds import signed_in, started
@@ -212,10 +212,19 @@ def test_a_prompt_does_not_wait_and_what_is_typed_comes_back(ana: Person) -> Non
     child.expect("echo 4111")
     child.send(" 1111\r")
     child.expect("\r\n4111 1111\r\n" + re.escape("$ "))
+    for typed, key in enumerate(f"true {CARD}", 1):
+        child.send(key)
+        child.expect(re.escape(f"true {CARD}"[typed - 1]))
+    child.send("\r")
+    child.expect(re.escape("$ "))
     child.sendline("exit")
     child.expect(pexpect.EOF)
     child.close()
-    until(lambda: sessions(ana, "web-masked")[0].get("ended"), "it ends")
+    events = recorded(ana, "web-masked")
+    shown = "".join(str(event.get("out", "")) for event in events)
+    assert "true " in shown
+    assert CARD not in shown
+    assert "⟦card:" in shown
 
 
 def test_the_recording_leaves_out_what_the_person_sees_in_clear(
