@@ -54,7 +54,7 @@ def bare(data: str) -> str:
 @pytest.mark.parametrize("size", [(0, 0), (20, 0), (20, 24)])
 def test_how_it_is_cut_changes_nothing(moves: bool, size: tuple[int, int]) -> None:
     random = Random(f"cuts {moves} {size}")
-    for _ in range(8 * TIMES):
+    for _ in range(5 * TIMES):
         data, sweep = text(random, moves=moves).encode(), SWEEPS[random.choice([*SWEEPS])]
         whole = shown(sweep, [data], size)
         for cut in range(1, len(data)):
@@ -65,7 +65,7 @@ def test_how_it_is_cut_changes_nothing(moves: bool, size: tuple[int, int]) -> No
 @pytest.mark.parametrize("size", [(0, 0), (20, 24)])
 def test_what_goes_past_at_once_goes_as_line_by_line(size: tuple[int, int]) -> None:
     random = Random(f"fast {size}")
-    for _ in range(8 * TIMES):
+    for _ in range(5 * TIMES):
         lines = []
         for _ in range(random.randint(20, 50)):
             filler = ("a line with nothing in it " * 4)[: random.choice((20, 33, 40, 71))]
