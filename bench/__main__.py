@@ -1,5 +1,7 @@
 """``python -m bench [NAME…] [-o table|json] [--quick]``: hoop beside what it is compared with.
 
+``python -m bench ssh`` is of SSH targets, and has options of its own.
+
 Starts its own PostgreSQL, provider, agent, relay and pgbouncer on free loopback ports, measures
 every way in turn in each round, so that a busy moment hits all of them, and removes everything.
 """
@@ -20,7 +22,12 @@ from hoopcore.protocols.postgres import stream
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    chosen = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["ssh"]:
+        from bench import ssh
+
+        return ssh.main(given[1:])
+    chosen = _parser().parse_args(given)
     unknown = [name for name in chosen.names if name not in NAMES]
     if unknown:
         print(f"bench: no such measure: {unknown[0]}", file=sys.stderr)

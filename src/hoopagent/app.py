@@ -321,4 +321,5 @@ def _ssh_door(
         unproved=strangers_within(files(), place.config.agent.handshakes),
         unproved_each=place.config.agent.handshakes_per_address,
         attempts=attempts,
+        names=place.config.agent.ssh_names,
     )

@@ -33,6 +33,7 @@ def _is_role(name: str) -> str:
 RoleName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,63}$"), AfterValidator(_is_role)]
 Host = Annotated[str, Field(min_length=1)]
 ProgramName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,62}$")]
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -107,6 +108,7 @@ class Agent(Section):
     data: Path = Path("data")  # recordings, store, keys; relative to the folder of the file
     run: Path = Path("run")  # sockets
     ssh: str = "127.0.0.1:7722"  # address of the SSH door
+    ssh_names: tuple[HostName, ...] = ()  # under which its host key is certified
     tcp: str = "127.0.0.1:0"  # the local door's loopback port for clients that know no sockets
     store: str = ""  # URL, or a reference to one; empty: SQLite in the data folder
     drain: Duration = "30s"  # what running sessions get at SIGTERM

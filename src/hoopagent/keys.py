@@ -1,10 +1,11 @@
-"""The agent's SSH keys: the one it shows, and those that sign certificates for people and accounts.
+"""The agent's SSH keys: the one it shows, and those that sign certificates.
 
 They are made once, in a folder that only the agent's account can read (``key_files.py``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hoopcore.model import SECOND, Time
 HOST_KEY = "ssh_host_ed25519"
 USER_CA = "ssh_user_ca_ed25519"
 TARGET_CA = "ssh_target_ca_ed25519"
+HOST_CA = "ssh_host_ca_ed25519"
 
 # A certificate for an account on a target is used at once.
 ACCOUNT_LIFE = 120  # seconds
@@ -30,7 +32,8 @@ class Keys:
 
     host: asyncssh.SSHKey = field(repr=False)
     user_ca: asyncssh.SSHKey = field(repr=False)
-    target_ca: asyncssh.SSHKey = field(repr=False)
+    target_ca: asyncssh.SSHKey = field(repr=False)  # of accounts on targets
+    host_ca: asyncssh.SSHKey = field(repr=False)  # of the host key
 
     @classmethod
     def load_or_create(cls, folder: Path) -> Keys:
@@ -39,12 +42,21 @@ class Keys:
         KeyUnsafe where others may have read one, or where one is no key.
         """
         own_folder(folder)
-        return cls(*(_open(folder / name) for name in (HOST_KEY, USER_CA, TARGET_CA)))
+        return cls(*(_open(folder / name) for name in (HOST_KEY, USER_CA, TARGET_CA, HOST_CA)))
 
     @property
     def fingerprint(self) -> str:
         """``SHA256:…`` of the host key, as ssh shows it; what a client pins."""
         return self.host.get_fingerprint()
+
+    def for_names(self, names: Sequence[str]) -> asyncssh.SSHCertificate:
+        """A certificate of the host key under these names, for as long as there is its authority.
+
+        It is in the same folder: whoever has the one has the other.
+        """
+        return self.host_ca.generate_host_certificate(
+            self.host, key_id="hoop agent", principals=list(names)
+        )
 
     def certify(
         self,

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from hoopcore.recording import File
+from hoopcore.recording import File, Finished
 from hoopcore.statement import Statement
 
 
@@ -49,6 +49,13 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Became:
+    """What became of something else that was asked, to be recorded under its number."""
+
+    event: Finished
+
+
+@dataclass(frozen=True, slots=True)
 class Masked:
     """So many values were masked, by kind, since the last of these."""
 
@@ -70,7 +77,7 @@ class Wait:
     on: bool
 
 
-Given: TypeAlias = ToTarget | ToPerson | Ask | Done | Masked | Wait | Stop
+Given: TypeAlias = ToTarget | ToPerson | Ask | Done | Became | Masked | Wait | Stop
 
 
 class Passage(Protocol):

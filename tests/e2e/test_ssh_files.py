@@ -226,6 +226,15 @@ def test_a_file_with_cards_in_it_does_not_leave(ana: Person, there: Path) -> Non
     assert refused == [f"{there}/first", f"{there}/later"]
 
 
+def test_what_no_recording_holds_is_not_in_names_of_files_either(ana: Person, there: Path) -> None:
+    (there / "4111111111111111").write_bytes(b"a")
+    sftp(ana, "bash-1", f"get {there}/4111111111111111 {there}/got")
+    assert (there / "got").exists()
+    (found,) = files(ana, "bash-1")
+    assert "⟦card:" in found["path"]
+    assert "4111111111111111" not in json.dumps(recorded(ana, "bash-1"))
+
+
 def test_what_is_refused_is_not_the_end(ana: Person, there: Path) -> None:
     (there / "a").write_bytes(b"a")
     done = sftp(ana, "web-ca", f"-rm {there}/a", f"get {there}/a {there}/b", f"mkdir {there}/d")
@@ -233,6 +242,9 @@ def test_what_is_refused_is_not_the_end(ana: Person, there: Path) -> None:
     assert (there / "a").exists()
     assert (there / "b").read_bytes() == b"a"
     assert (there / "d").is_dir()
+    events = recorded(ana, "web-ca")
+    (made,) = [e["seq"] for e in events if e.get("text", "").startswith("make ")]
+    assert [e["tag"] for e in events if e["type"] == "finished" and e["seq"] == made] == ["done"]
 
 
 def test_scp_in_its_new_mode_copies_folders(ana: Person, there: Path) -> None:

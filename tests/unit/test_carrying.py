@@ -116,7 +116,9 @@ class Somebody:
 
 def made(refused: Callable[[str], bool]) -> tuple[Somebody, Carried, Channel, list[Any]]:
     events: list[Any] = []
+    section = SimpleNamespace(record_text="exact")
     live = SimpleNamespace(
+        prepared=SimpleNamespace(section=section),
         meter=SimpleNamespace(charge=lambda amount: True),
         recorder=SimpleNamespace(append_later=events.append),
     )

@@ -15,7 +15,7 @@ import pytest
 from hoopcore.calls import NotCarried, RsyncCall, ScpCall, transfer_of
 from hoopcore.calls import carried as as_carried
 from hoopcore.calls.rsync_options import RsyncOptions
-from hoopcore.passage import Ask, Done, Passage, Stop, ToTarget
+from hoopcore.passage import Ask, Done, Passage, Stop, ToPerson, ToTarget
 from hoopcore.policy import FileRules, Watch
 from hoopcore.protocols.rsync import RsyncPassage
 from hoopcore.protocols.rsync.listing import Listing
@@ -480,7 +480,7 @@ def test_what_ends_in_a_piece_that_does_not_go_on_has_not_arrived() -> None:
     whole = pack("<iH", 0, 1 << 15) + bytes(16) + pack("<i", 2) + b"xx" + bytes(4) + bytes(16)
     done, stop = one.from_person(whole + pack("<iH", 77, 0))
     assert isinstance(done, Done)
-    assert (done.event.outcome, done.event.sha256) == ("part", "")
+    assert done.event.outcome.startswith("failed: ")
     assert isinstance(stop, Stop)
 
 
@@ -534,6 +534,37 @@ def test_garbage_ends_it_and_never_more(at: Path, way: str, options: str) -> Non
         ended += between.stop is not None
     assert ended
     assert time.monotonic() - before < 120  # no input makes it go round
+
+
+def test_what_the_target_could_not_write_has_failed(at: Path) -> None:
+    (at / "dst" / "b").mkdir()
+    (at / "dst" / "big" / "in the way").mkdir(parents=True)
+    ran = rsync(at, "-a", *WAYS["upload"])
+    failed = [one for one in ran.files if one.outcome != "whole"]
+    assert not (at / "dst" / "big").is_file()
+    assert all("big" in one.path for one in failed)
+    assert sum(one.outcome == "whole" for one in ran.files) == len(sums(at / "src")) - 1
+
+
+def test_an_error_of_the_targets_is_of_the_file_that_it_names() -> None:
+    one = begun(b"d/a", b"b")
+    for index in (0, 1):
+        one.from_target(asked(index), stderr=False)
+        one.decided(index + 1, "")
+        head = pack("<iH", index, 1 << 15) + bytes(16)
+        found = one.from_person(head + pack("<i", 2) + b"xx" + bytes(4) + bytes(16))
+        assert not [given for given in found if isinstance(given, Done)]
+    words = b'rsync: [receiver] mkstemp "/srv/d/.a.x1Y2z3" failed: Permission denied (13)\n'
+    frame = pack("<I", 8 << 24 | len(words)) + words
+    told, done = one.from_target(frame, stderr=False)
+    assert told == ToPerson(frame)
+    assert isinstance(done, Done)
+    assert (done.event.seq, done.event.size) == (2, 2)
+    assert done.event.outcome.startswith("failed: rsync: [receiver] mkstemp")
+    rest = one.closed()
+    assert [given.event.outcome for given in rest if isinstance(given, Done)] == [
+        "failed: the target ended before it was known to be there"
+    ]
 
 
 def test_words_of_the_target_go_on(at: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hoopcore.model import EVERYTHING, Kind, Principal, Scope, Target
-from hoopcore.passage import Ask, Done, Given, Stop, ToPerson, ToTarget, Wait
+from hoopcore.passage import Ask, Became, Done, Given, Stop, ToPerson, ToTarget, Wait
 from hoopcore.policy import Facts, FileRules, Policy
 from hoopcore.protocols.sftp import Sftp
 from hoopcore.protocols.sftp.wire import Type, packet, string, u32, u64
@@ -44,6 +44,15 @@ def frames(data: bytes) -> list[bytes]:
     return found
 
 
+_OPEN: list[Server] = []
+
+
+def close_servers() -> None:
+    """Those that a test that failed has left."""
+    while _OPEN:
+        _OPEN[-1].close()
+
+
 class Server:
     """A real sftp-server on pipes, in a folder."""
 
@@ -58,6 +67,7 @@ class Server:
             bufsize=0,
         )
         self._pending = b""
+        _OPEN.append(self)
 
     def say(self, data: bytes) -> bytes:
         """Its answers, one to each packet that is whole now."""
@@ -77,6 +87,7 @@ class Server:
         return answers
 
     def close(self) -> None:
+        _OPEN.remove(self)
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
             pipe.close()
@@ -133,7 +144,7 @@ class Through:
                     self.files.append(one.event)
                 case Stop():
                     self.stopped = one.words
-                case Wait():
+                case Wait() | Became():
                     pass
         return answers
 
@@ -147,6 +158,8 @@ class Through:
         return self.passage.decided(len(self.asked), refusal)
 
     def close(self) -> None:
+        if self.server not in _OPEN:
+            return
         if not self.stopped:
             self.files += [one.event for one in self.passage.closed() if isinstance(one, Done)]
         self.server.close()

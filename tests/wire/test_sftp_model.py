@@ -12,7 +12,7 @@ import pytest
 
 from hoopcore.protocols.sftp.wire import Fields, Type, string, u32, u64
 from tests.servers import private_folder
-from tests.wire.sftp_ends import Person, Server, Through, rules
+from tests.wire.sftp_ends import Person, Server, Through, close_servers, rules
 
 LONG = bool(os.environ.get("HOOP_LONG"))
 
@@ -174,6 +174,7 @@ def tree(folder: Path) -> dict[str, object]:
 def _place() -> Iterator[Path]:
     with private_folder() as folder:
         yield folder
+        close_servers()
 
 
 SOME_PATH = """

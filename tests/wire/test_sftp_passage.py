@@ -12,14 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hoopcore.model import Scope
-from hoopcore.passage import Ask, Done, Given, Stop, ToPerson, ToTarget, Wait
+from hoopcore.passage import Ask, Became, Done, Given, Stop, ToPerson, ToTarget, Wait
 from hoopcore.protocols.files import AHEAD, Account
 from hoopcore.protocols.sftp import Sftp
-from hoopcore.protocols.sftp.asking import LATER
+from hoopcore.protocols.sftp.asking import LATER, OPEN
 from hoopcore.protocols.sftp.passage import HELD
 from hoopcore.protocols.sftp.wire import LARGEST, Code, Type, packet, status, string, u32, u64
 from tests.servers import private_folder
-from tests.wire.sftp_ends import INIT, Person, Refused, Server, Through, frames, rules
+from tests.wire.sftp_ends import (
+    INIT,
+    Person,
+    Refused,
+    Server,
+    Through,
+    close_servers,
+    frames,
+    rules,
+)
 
 VERSION = packet(Type.VERSION, 3)
 OK = u32(0) + string(b"") + string(b"en")
@@ -394,6 +403,7 @@ def test_what_waits_for_its_turn_is_bounded() -> None:
 def _place() -> Iterator[Path]:
     with private_folder() as folder:
         yield folder
+        close_servers()
 
 
 def through(place: Path, text: str, scope: str = "*") -> tuple[Person, Through]:
@@ -510,3 +520,145 @@ def test_a_folder_is_not_renamed_out_of_a_rule(place: Path) -> None:
         assert ana.code(kind, name, string(b"d"), string(b"e")) == Code.PERMISSION_DENIED
     assert ana.code(Type.RENAME, string(b"d/file"), string(b"d/other")) == Code.OK
     ends.close()
+
+
+def test_what_became_of_each_change_is_told_under_its_number() -> None:
+    passage = begun()
+    for number, code in ((5, Code.OK), (6, Code.FAILURE)):
+        passage.from_person(packet(Type.REMOVE, 1, string(b"/a")))
+        passage.decided(number, "")
+        given = passage.from_target(status(1, code, "what the target says"), stderr=False)
+        (one,) = [one.event for one in given if isinstance(one, Became)]
+        assert one.seq == number
+        assert one.error == ("failure" if code else "")
+
+
+def test_a_sample_is_looked_through_before_the_file_is_shown(place: Path) -> None:
+    text = '[[rule]]\nname = "c"\nverdict = "refuse"\nreason = "cards"\ncontaining = ["card"]'
+    rows, card = b"nothing here\n" * 20_000, b"4111 1111 1111 1111\n"
+    (place / "first").write_bytes(card + rows)
+    (place / "late").write_bytes(rows[:-16384] + card * 900)
+    (place / "clean").write_bytes(rows)
+    ana, ends = through(place, text)
+    for name in ("first", "late"):
+        with pytest.raises(Refused) as refused:
+            ana.get(name)
+        assert "cards" in refused.value.words
+    assert ana.get("clean") == rows
+    assert ends.refused[0] == "download first, in which there is: card"
+    assert b'download first: refused by rule "c": cards' in ends.aside
+    ends.close()
+    assert [(file.path, file.outcome, file.seq) for file in ends.files] == [
+        ("first", "refused", 2),  # the number of what was asked when it was found
+        ("late", "refused", 4),
+        ("clean", "whole", 5),
+    ]
+
+
+def test_an_upload_past_a_limit_is_refused_packet_by_packet(place: Path) -> None:
+    ana, ends = through(place, SMALL)
+    handle = ana.open("a", 2 | 8 | 16)
+    assert ana.write(handle, 0, b"x" * 100) == Code.OK
+    assert ana.code(Type.FSETSTAT, string(handle), u32(1), u64(101)) == Code.PERMISSION_DENIED
+    assert ana.write(handle, 100, b"y") == Code.PERMISSION_DENIED
+    assert ana.write(handle, 0, b"z") == Code.PERMISSION_DENIED  # nor anything more
+    assert ana.code(Type.FSETSTAT, string(handle), u32(1), u64(1)) == Code.PERMISSION_DENIED
+    assert ana.close(handle) == Code.OK
+    ends.close()
+    assert (place / "a").read_bytes() == b"x" * 100
+    assert [(file.outcome, file.size) for file in ends.files] == [("refused", 100)]
+
+
+def test_a_file_that_was_refused_on_its_way_gives_no_more(place: Path) -> None:
+    (place / "a").write_bytes(b"a" * 90)
+    ana, ends = through(place, SMALL)
+    handle = ana.open("a", 1)
+    (place / "a").write_bytes(b"b" * 200)
+    assert ana.read(handle, 0, 90) == b"b" * 90
+    assert ana.read(handle, 90, 90) == Code.PERMISSION_DENIED
+    assert ana.read(handle, 0, 10) == Code.PERMISSION_DENIED
+    ana.close(handle)
+    ends.close()
+    assert [file.outcome for file in ends.files] == ["refused"]
+
+
+def test_handles_that_nobody_was_given_are_answered(place: Path) -> None:
+    ana, ends = through(place, "")
+    for kind, *rest in (
+        (Type.READ, u64(0), u32(1)),
+        (Type.WRITE, u64(0), string(b"x")),
+        (Type.FSTAT,),
+        (Type.READDIR,),
+        (Type.FSETSTAT, u32(0)),
+    ):
+        assert ana.code(kind, string(b"\0\0\0\0"), *rest) == Code.FAILURE
+    assert ana.close(b"\0\0\0\0"[:0]) == Code.NO_SUCH_FILE
+    ends.close()
+    assert not ends.asked
+
+
+def test_so_many_files_may_be_open_and_no_more() -> None:
+    passage = begun()
+    for number in range(OPEN):
+        passage.from_person(packet(Type.OPENDIR, number, string(b"/d")))
+        passage.decided(1, "")
+        handle = packet(Type.HANDLE, number, string(u32(number)))
+        passage.from_target(handle, stderr=False)
+    given = passage.from_person(packet(Type.OPENDIR, OPEN, string(b"/d")))
+    assert b"too many files" in given_to(given, ToPerson)
+    assert not asked(given)
+
+
+class OtherServer:
+    """Answers REALPATH as servers do that want the file to be there."""
+
+    def __init__(self, links: dict[bytes, bytes]) -> None:
+        self.links = links  # what is there, and where it leads
+
+    def answer(self, own: bytes) -> bytes:
+        id, path = int.from_bytes(own[1:5]), own[9:]
+        if own[0] == Type.REALPATH and path in self.links:
+            name = string(self.links[path]) + string(b"") + u32(0)
+            return packet(Type.NAME, id, u32(1), name)
+        if own[0] == Type.LSTAT and path in self.links:
+            return packet(Type.ATTRS, id, u32(0))
+        if own[0] in (Type.REALPATH, Type.LSTAT):
+            return status(id, Code.NO_SUCH_FILE, "")
+        return packet(Type.STATUS, id, OK)
+
+
+@pytest.mark.parametrize(
+    ("links", "wanted"),
+    [
+        ({}, "download /tmp/new"),  # not there: it is asked for in its folder
+        ({b"/tmp/new": b"/x/secret"}, "download /tmp/new (really /x/secret)"),
+        ({b"/tmp/new": b"relative"}, ""),
+        ({b"/tmp/new": b"", b"/tmp": b""}, ""),
+    ],
+)
+def test_a_server_that_resolves_only_what_is_there(links: dict[bytes, bytes], wanted: str) -> None:
+    server = OtherServer({b".": b"/home/ana", b"/tmp": b"/tmp"} | links)
+    passage = begun(NO_PATH)
+    given = passage.from_person(packet(Type.OPEN, 1, string(b"/tmp/new") + u32(2 | 8) + u32(0)))
+    while not asked(given) and (sent := frames(given_to(given))):
+        given = [
+            one for own in sent for one in passage.from_target(server.answer(own), stderr=False)
+        ]
+    assert asked(given) == wanted.replace("download", "upload")
+    if not wanted:
+        assert given_to(given, ToPerson)[4] == Type.STATUS
+
+
+def test_a_dangling_link_is_no_new_file() -> None:
+    """LSTAT finds what REALPATH does not: opening it would make what it leads to."""
+    server = OtherServer({b".": b"/home/ana", b"/tmp": b"/tmp"})
+    passage = begun(NO_PATH)
+    given = passage.from_person(packet(Type.OPEN, 1, string(b"/tmp/new") + u32(2 | 8) + u32(0)))
+    while sent := frames(given_to(given)):
+        (own,) = sent
+        answer = server.answer(own)
+        if own[0] == Type.LSTAT:
+            answer = packet(Type.ATTRS, int.from_bytes(own[1:5]), u32(0))
+        given = passage.from_target(answer, stderr=False)
+    assert not asked(given)
+    assert b"does not say where this leads" in given_to(given, ToPerson)

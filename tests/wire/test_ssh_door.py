@@ -526,7 +526,11 @@ async def test_who_does_not_sign_in_is_gone_after_a_while(
 
 
 async def openssh(
-    ana: Visitor, folder: Path, *arguments: str, certificate: Path | None = None
+    ana: Visitor,
+    folder: Path,
+    *arguments: str,
+    certificate: Path | None = None,
+    believes: bytes = b"",
 ) -> subprocess.CompletedProcess[bytes]:
     program = shutil.which("ssh")
     if program is None:
@@ -539,7 +543,8 @@ async def openssh(
         certificate.write_text(ana.told["ssh_certificate"] + "\n")
     host, port = ana.gate.door.address
     known = folder / "known_hosts"
-    known.write_bytes(f"[{host}]:{port} ".encode() + ana.gate.keys.host.export_public_key())
+    pinned = f"[{host}]:{port} ".encode() + ana.gate.keys.host.export_public_key()
+    known.write_bytes(believes or pinned)
     options = {
         "StrictHostKeyChecking": "yes",
         "UserKnownHostsFile": str(known),
@@ -566,6 +571,22 @@ async def test_stock_ssh_opens_a_lane_over_gcm(ana: Visitor, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     assert done.stdout == b"ana@shop.example on prod-db from 127.0.0.1\nping\n"
     assert b"cipher: aes128-gcm@openssh.com" in done.stderr
+
+
+async def test_stock_ssh_believes_a_host_key_by_its_authority_alone(
+    ana: Visitor, tmp_path: Path
+) -> None:
+    """Under the names that the agent has, and under no other."""
+    gate = ana.gate
+    gate.door.names = ["127.0.0.1"]
+    gate.door.stop_accepting()
+    await gate.door.start("127.0.0.1:0")
+    authority = b"@cert-authority * " + gate.keys.host_ca.export_public_key()
+    assert (await openssh(ana, tmp_path, believes=authority)).returncode == 0
+    assert (await openssh(ana, tmp_path)).returncode == 0  # the key itself, as before
+    elsewhere = ("-o", "HostKeyAlias=elsewhere")
+    refused = await openssh(ana, tmp_path, *elsewhere, believes=authority)
+    assert b"Host key verification failed" in refused.stderr
 
 
 async def test_stock_ssh_gets_no_shell(ana: Visitor, tmp_path: Path) -> None:

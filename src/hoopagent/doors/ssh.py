@@ -67,9 +67,11 @@ class SshDoor:
         unproved_each: int = EACH,
         attempts: Attempts | None = None,
         shells: Shells | None = None,
+        names: Sequence[str] = (),
     ) -> None:
         """``unproved``, and ``unproved_each`` of one address, may be in their handshake or signing
-        in.  Without ``attempts`` nobody who fails has to wait.
+        in.  Without ``attempts`` nobody who fails has to wait.  Under ``names`` it shows a
+        certificate of its key, too.
         """
         self.keys = keys
         self.identity = identity
@@ -78,6 +80,7 @@ class SshDoor:
         self.open_api = open_api
         self.attempts = attempts
         self.shells = shells
+        self.names = names
         self.keys_of_people = None
         if shells is not None and identity.signs_in_by_ssh:
             self.keys_of_people = KeySignIns(identity, shells.parts.clock.late)
@@ -115,11 +118,18 @@ class SshDoor:
         """Whether somebody is signing in, or has a channel open."""
         return any(not one.ready or one.has_lanes for one in self.connections)
 
+    def _host_keys(self) -> Sequence[asyncssh.SSHKeyPair]:
+        """The certificate first, if there is one: who knows no authority takes the key."""
+        known = self.keys.host
+        if not self.names:
+            return asyncssh.load_keypairs([known])
+        return asyncssh.load_keypairs([(known, self.keys.for_names(self.names))])
+
     def _listen(self) -> Callable[..., Awaitable[asyncssh.SSHAcceptor]]:
         return partial(
             asyncssh.listen,
             server_factory=lambda: Connection(self),
-            server_host_keys=[self.keys.host],
+            server_host_keys=self._host_keys(),
             config=None,
             kex_algs=known_kex(),
             encryption_algs=[name.decode() for name in GCM],

@@ -28,6 +28,7 @@ from hoopagent.shells.screen import Screen
 from hoopagent.shells.transfers import transfer_passage
 from hoopcore.passage import (
     Ask,
+    Became,
     Done,
     Given,
     Masked,
@@ -40,7 +41,8 @@ from hoopcore.passage import (
 )
 from hoopcore.policy import Amount, FileRules
 from hoopcore.protocols.sftp import Sftp
-from hoopcore.recording import EndCause
+from hoopcore.recording import EndCause, File, Finished
+from hoopcore.recording.redaction import NOTHING, redact
 from hoopcore.statement import Reading
 from hoopcore.terminal import Masks, clear_command, masks
 
@@ -283,6 +285,8 @@ class Carried:
                     self._person.apart(self._ask(one))
                 case Done() | Masked():
                     self._account(one)
+                case Became():
+                    self._append(one.event)
                 case Wait():
                     (self.of_person.put if one.on else self.of_person.lift)("passage")
                 case Stop():
@@ -310,8 +314,15 @@ class Carried:
             self.masked.update(one.counts)
             self._live.meter.charge(Amount(sensitive=sum(one.counts.values())))
             return
+        if self._live.prepared.section.record_text != "exact":
+            path, live = one.event.path.encode("utf-8", "surrogateescape"), self._live
+            key, sweep = live.keys.redaction, live.sweep
+            one.event.path = redact(path, Reading(()), NOTHING, key, sweep=sweep)
+        self._append(one.event)
+
+    def _append(self, event: File | Finished) -> None:
         try:
-            self._live.recorder.append_later(one.event)
+            self._live.recorder.append_later(event)
         except RecorderFailed:
             self._not_recorded()
 

@@ -165,21 +165,22 @@ def carried(reading: Reading, call: ScpCall | RsyncCall) -> Reading:
 
 # --- what is hidden -----------------------------------------------------------------------------
 
-_LIKELY = re.compile(
-    r"\bscp\b[^\n;&|]*\s['\"]?-[a-zA-Z]*[tf]\b|\brsync\b[^\n;&|]*\s['\"]?--(server|daemon)"
-)
+_LIKELY = re.compile(r"\bscp\b[^\n;&|]*\s['\"]?-[a-zA-Z]*[tf]\b|\brsync\b[^\n;&|]*\s['\"]?--server")
 
 
 def hides_transfer(text: str, reading: Reading) -> bool:
-    """Whether scp or rsync are started as the far end of a transfer somewhere in a text."""
+    """Whether scp or rsync are started as the far end of a transfer somewhere in a text.
+
+    What cannot be read is looked at as it stands: that is no control, but it has words.
+    """
     for statement in reading.statements:
         for one in statement.shell.commands if statement.shell is not None else ():
             said = [word.said for word in one.words]
             if one.family == "scp" and _serves(said):
                 return True
-            if one.family == "rsync" and {"--server", "--daemon"} & set(said):
+            if one.family == "rsync" and "--server" in said:
                 return True
-    return _LIKELY.search(text) is not None
+    return bool(reading.why) and _LIKELY.search(text) is not None
 
 
 def _serves(words: list[str]) -> bool:

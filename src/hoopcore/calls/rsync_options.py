@@ -23,9 +23,10 @@ _SENT = frozenset("logDHczmn")
 _PLAIN = _words(
     """delete delete-before delete-during delete-delay delete-after delete-excluded force
     ignore-errors ignore-missing-args inplace partial delay-updates numeric-ids size-only existing
-    ignore-existing safe-links copy-unsafe-links munge-links no-implied-dirs no-relative specials
+    ignore-existing safe-links copy-unsafe-links munge-links no-relative specials
     no-specials devices stats list-only old-compress fsync mkpath omit-dir-times super preallocate
-    no-r no-R no-D no-owner no-group no-inc-recursive sparse open-noatime"""
+    no-r no-R no-D no-owner no-group no-inc-recursive sparse open-noatime
+    msgs2stderr no-msgs2stderr"""
 )
 _VALUED = _words(
     """max-delete timeout bwlimit backup-dir suffix partial-dir temp-dir compare-dest copy-dest

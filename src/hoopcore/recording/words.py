@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from hoopcore.recording.events import End, File, Finished, Rows, Said
+
+_STATE = re.compile(r"[0-9A-Z]{5}")  # of a database; hosts have words
 
 # Texts of prepared statements that are kept for their runs.
 _MOST_PREPARED = 10_000
@@ -36,7 +39,8 @@ def parameters(said: Said) -> str:
 
 def outcome(finished: Finished) -> str:
     """What became of a statement, in one line."""
-    parts = [f"failed with SQLSTATE {finished.error}" if finished.error else finished.tag or "done"]
+    state = "failed with SQLSTATE " if _STATE.fullmatch(finished.error) else "failed: "
+    parts = [state + finished.error if finished.error else finished.tag or "done"]
     if finished.rows:
         rows = "1 row" if finished.rows == 1 else f"{finished.rows:,} rows"
         parts.append(f"{rows}, {size(finished.bytes)}" if finished.bytes else rows)

@@ -73,7 +73,7 @@ class Asking:
         self._call = call
         self._listing = listing
         self.rules = rules
-        self._phase = 0
+        self.rounds = 0  # that the receiving end has ended
         self.queue: deque[bytes | Want] = deque()  # to be told to the sending end, in this order
         self.let: dict[int, Let] = {}  # by index, until the file begins
         self.asked: Want | None = None
@@ -85,12 +85,12 @@ class Asking:
     def script(self) -> Script:
         if not self._call.upload:
             yield from self.filters()
-        while self._phase < PHASES:
+        while self.rounds < PHASES:
             index = yield from number()
             if not self._listing.told:
                 raise Garbled("files are asked for before they were listed")
             if index == -1:
-                self._phase += 1
+                self.rounds += 1
                 self._queue(_DONE)
             else:
                 yield from self._item(index)
@@ -120,7 +120,7 @@ class Asking:
         yield 4
         if count:
             yield Flow(count * (4 + length))
-        self._queue(Want(index, told, self._phase))
+        self._queue(Want(index, told, self.rounds))
 
     def _queue(self, what: bytes | Want) -> None:
         if len(self.queue) > 4 * len(self._listing) + 4096:

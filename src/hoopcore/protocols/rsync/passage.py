@@ -30,6 +30,7 @@ _NEWEST: Final = 64
 
 _DATA: Final = 7
 _FAILED: Final = 8  # words of an error that leaves something out
+_ERRORS: Final = (_FAILED, 10)
 # Words of several kinds, errors, and signs of life; files that were taken over, or deleted.
 _TAGS: Final = frozenset((*range(8, 18), 29, 40, 49, 93, 107, 108, 109))
 _LONGEST_WORDS: Final = 64 << 10
@@ -160,6 +161,8 @@ class RsyncPassage:
                 continue
             self._words += piece
             if not self._left:
+                if self._tag in _ERRORS:
+                    self._sending.target_said(self._words.decode("utf-8", "replace"))
                 out += _framed(self._tag, bytes(self._words))
                 self._words.clear()
         return bytes(out)
@@ -187,6 +190,7 @@ class RsyncPassage:
             else:
                 told += what
         self._tell(bytes(told), given)
+        self._sending.target_asked(self._asking.rounds if self._upload else 0)
         self._account(given)
         if ask is not None:
             given.append(ask)

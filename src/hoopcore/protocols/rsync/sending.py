@@ -12,7 +12,8 @@ from typing import Final
 from hoopcore.calls import RsyncCall
 from hoopcore.command import Transfer
 from hoopcore.protocols.files import Account
-from hoopcore.protocols.rsync.asking import NO_SUMS, PHASES, TRANSFER, Asking, item
+from hoopcore.protocols.rsync.arriving import Arriving
+from hoopcore.protocols.rsync.asking import NO_SUMS, PHASES, TRANSFER, Asking, item, spoken
 from hoopcore.protocols.rsync.listing import Listing
 from hoopcore.protocols.rsync.pulling import Flow, Garbled, Piece, Script, number
 from hoopcore.protocols.rsync.tokens import deflated, plain
@@ -33,6 +34,8 @@ class Sending:
         self._largest: int | None = None
         self._words = ""
         self.refused = ""  # why the rest of the file may not go
+        self._arriving = Arriving()
+        self._phase = 0
         self.done: list[File] = []  # that somebody is still to be told
 
     def script(self) -> Script:
@@ -41,12 +44,11 @@ class Sending:
             yield from self._asking.filters()
         yield from self._listing.script()
         self._check_made()
-        phase = 0
-        while phase < PHASES:
+        while self._phase < PHASES:
             index = yield from number()
             if index == -1:
-                self._left_out(phase)
-                phase += 1
+                self._left_out(self._phase)
+                self._phase += 1
             else:
                 yield from self._item(index)
         for _ in range(_AFTER):
@@ -87,7 +89,13 @@ class Sending:
         else:
             yield from plain(self._look)
         yield 16  # rsync's own sum
-        self._end("whole")
+        event = self._account.end()
+        self._account = None
+        if self._call.upload:
+            name = spoken(self._listing.name(index))
+            self.done += self._arriving.add(index, self._phase, name, event)
+        else:
+            self.done.append(event)
 
     def _look(self, data: Piece) -> None:
         account = self._account
@@ -97,10 +105,14 @@ class Sending:
             self.refused = self._words
             raise Garbled("a file is larger than it was listed, and than it may be")
 
-    def _end(self, outcome: str) -> None:
-        if self._account is not None:
-            self.done.append(self._account.end(outcome))
-            self._account = None
+    def target_said(self, words: str) -> None:
+        """An error of the target's, while files go up."""
+        self.done += self._arriving.said(words)
+
+    def target_asked(self, rounds: int) -> None:
+        """So many rounds the target has ended: what went wrong in those before it has told."""
+        if rounds > 1:
+            self.done += self._arriving.round_over(rounds - 2)
 
     def _left_out(self, phase: int) -> None:
         """What was asked for in this round and did not come."""
@@ -116,7 +128,10 @@ class Sending:
 
     def close(self) -> None:
         """Nothing more comes."""
-        self._end("part")
+        if self._account is not None:
+            self.done.append(self._account.end("part"))
+            self._account = None
+        self.done += self._arriving.close()
         for let in self._asking.let.values():
             self._not_sent(let.path, let.seq)
         self._asking.let.clear()

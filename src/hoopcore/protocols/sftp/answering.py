@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from hoopcore.passage import Became
 from hoopcore.protocols.sftp.channel import NOBODYS, Body, Channel, Due, hoop
 from hoopcore.protocols.sftp.judging import Own, Reply
 from hoopcore.protocols.sftp.opened import Opened, words
@@ -19,6 +20,7 @@ from hoopcore.protocols.sftp.wire import (
     status,
     string,
 )
+from hoopcore.recording import Finished
 
 
 class Answering(Channel):
@@ -93,6 +95,10 @@ class Answering(Channel):
             if code != Code.OK:
                 opened.failed = opened.failed or words(code)
             self.ended(opened)
+        if due.seq:
+            error = words(code) if code else ""
+            event = Finished(seq=due.seq, tag="" if error else "done", error=error)
+            self._done.append(Became(event))
         self._tell_person(whole)
 
     def _look_at(self, opened: Opened) -> None:

@@ -27,6 +27,7 @@ class Due(NamedTuple):
     at: int = 0
     most: int = 0  # bytes that go with it
     own: Callable[[Reply], None] | None = None
+    seq: int = 0  # of the statement that let it, where what became of it is recorded
 
 
 class Body(NamedTuple):
@@ -106,11 +107,13 @@ class Channel:
         else:
             self._to_target.add(data)
 
-    def forward(self, request: Request, paths: tuple[bytes, ...], opened: Opened | None) -> None:
+    def forward(
+        self, request: Request, paths: tuple[bytes, ...], opened: Opened | None, seq: int = 0
+    ) -> None:
         if opened is not None:
             self._opening += 1
         due = self._open.get(request.handles[0]) if request.handles else opened
-        self._due[request.id] = Due(request.kind, due)
+        self._due[request.id] = Due(request.kind, due, seq=seq)
         same = not paths or paths == request.paths
         new = request.whole if same else packet(request.number, request.id, *request.body(paths))
         self._to_target.add(new)

@@ -109,8 +109,10 @@ class Desk(Protocol):
     rules: FileRules
     home: bytes  # where the target begins; empty: nobody has asked yet
 
-    def forward(self, request: Request, paths: tuple[bytes, ...], opened: Opened | None) -> None:
-        """To the target; its answer goes to the person."""
+    def forward(
+        self, request: Request, paths: tuple[bytes, ...], opened: Opened | None, seq: int = 0
+    ) -> None:
+        """To the target; its answer goes to the person, and is recorded under that number."""
         ...
 
     def answer(self, request: Request, code: int, text: str) -> None:
@@ -266,13 +268,15 @@ def _named(desk: Desk, request: Request, real: tuple[bytes, ...]) -> Work:
             files = (*files, beneath(real[0]), beneath(real[1]))
     statement = doing("sftp", Transfer(action, files))
     what = told(actions, request, real)
+    seq = 0
     if action != "look" or desk.rules.refuses(statement):
         decision: Decision = yield Ask(what, statement)
         if decision.refusal:
             desk.refuse(request, what, decision.refusal)
             return
+        seq = decision.seq
     opened = Opened(said(request.paths[0]), files) if request.kind == Type.OPENDIR else None
-    desk.forward(request, _onward(request, real), opened)
+    desk.forward(request, _onward(request, real), opened, seq)
 
 
 def judged_open(
@@ -284,7 +288,7 @@ def judged_open(
         desk.refuse(request, what, decision.refusal)
     else:
         then()
-        desk.forward(request, (), None)
+        desk.forward(request, (), None, decision.seq)
 
 
 # --- files that are opened ------------------------------------------------------------------------
