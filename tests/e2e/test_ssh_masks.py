@@ -7,8 +7,11 @@ A canary is a card, an address and a private key; none of it may reach a client 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,8 @@ from typing import Any
 import pexpect
 import pytest
 
-from tests.e2e.ssh_world import SshWorld, command, ssh
-from tests.e2e.test_ssh_targets import recorded, sessions, until
+from tests.e2e.ssh_world import SshWorld, command, options, ssh, stock
+from tests.e2e.test_ssh_targets import recorded, sessions
 from tests.e2e.world import Person
 from tests.servers import missing
 from tests.worlds import signed_in, started
@@ -212,10 +215,19 @@ def test_a_prompt_does_not_wait_and_what_is_typed_comes_back(ana: Person) -> Non
     child.expect("echo 4111")
     child.send(" 1111\r")
     child.expect("\r\n4111 1111\r\n" + re.escape("$ "))
+    for typed, key in enumerate(f"true {CARD}", 1):
+        child.send(key)
+        child.expect(re.escape(f"true {CARD}"[typed - 1]))
+    child.send("\r")
+    child.expect(re.escape("$ "))
     child.sendline("exit")
     child.expect(pexpect.EOF)
     child.close()
-    until(lambda: sessions(ana, "web-masked")[0].get("ended"), "it ends")
+    events = recorded(ana, "web-masked")
+    shown = "".join(str(event.get("out", "")) for event in events)
+    assert "true " in shown
+    assert CARD not in shown
+    assert "⟦card:" in shown
 
 
 def test_the_recording_leaves_out_what_the_person_sees_in_clear(
@@ -234,3 +246,30 @@ def test_the_recording_leaves_out_what_the_person_sees_in_clear(
     session = sessions(ana, "web-ca")[0]["id"]
     clean(ana.hoop("replay", session, "-o", "cast").stdout)
     assert json.loads(ana.hoop("replay", session, "-o", "cast").stdout.splitlines()[0])
+
+
+def test_git_and_scp_carry_what_they_carry(world: SshWorld, ana: Person, file: Path) -> None:
+    """With masks on: their bytes are no text, and come as they are."""
+    git, folder = program("git"), world.folder / "repository"
+    words: tuple[str, ...]
+    settings = ("-c", "user.name=ana", "-c", "user.email=ana@example.com")
+    for words in (("init", "-q", str(folder)), ("-C", str(folder), *settings, "add", "canary.txt")):
+        folder.mkdir(exist_ok=True)
+        shutil.copy(file, folder)
+        subprocess.run([git, *words], check=True, capture_output=True)
+    words = ("-C", str(folder), *settings, "commit", "-qm", f"paid with {CARD}")
+    subprocess.run([git, *words], check=True, capture_output=True)
+    to = [stock("ssh"), *options(ana), "-l", "ana+web-masked"]
+    clone = world.folder / "clone"
+    subprocess.run(
+        [git, "clone", "-q", f"ssh://127.0.0.1{folder}", str(clone)],
+        check=True,
+        timeout=60,
+        capture_output=True,
+        env=os.environ | {"GIT_SSH_COMMAND": shlex.join(to), "GIT_SSH_VARIANT": "simple"},
+    )
+    assert (clone / "canary.txt").read_bytes() == file.read_bytes()
+    words = ("-o", "User=ana+web-masked", f"127.0.0.1:{file}", str(world.folder / "copied"))
+    for old in ((), ("-O",)):
+        subprocess.run([stock("scp"), *old, *options(ana), *words], check=True, timeout=60)
+        assert (world.folder / "copied").read_bytes() == file.read_bytes()

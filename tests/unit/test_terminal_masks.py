@@ -54,7 +54,7 @@ def bare(data: str) -> str:
 @pytest.mark.parametrize("size", [(0, 0), (20, 0), (20, 24)])
 def test_how_it_is_cut_changes_nothing(moves: bool, size: tuple[int, int]) -> None:
     random = Random(f"cuts {moves} {size}")
-    for _ in range(8 * TIMES):
+    for _ in range(5 * TIMES):
         data, sweep = text(random, moves=moves).encode(), SWEEPS[random.choice([*SWEEPS])]
         whole = shown(sweep, [data], size)
         for cut in range(1, len(data)):
@@ -65,7 +65,7 @@ def test_how_it_is_cut_changes_nothing(moves: bool, size: tuple[int, int]) -> No
 @pytest.mark.parametrize("size", [(0, 0), (20, 24)])
 def test_what_goes_past_at_once_goes_as_line_by_line(size: tuple[int, int]) -> None:
     random = Random(f"fast {size}")
-    for _ in range(8 * TIMES):
+    for _ in range(5 * TIMES):
         lines = []
         for _ in range(random.randint(20, 50)):
             filler = ("a line with nothing in it " * 4)[: random.choice((20, 33, 40, 71))]
@@ -311,3 +311,37 @@ def test_what_is_masked_is_counted_by_kind() -> None:
 def test_without_detectors_there_is_no_passage() -> None:
     assert masks(None) is None
     assert masks(Sweep(OWN)) is not None
+
+
+def test_a_key_within_another_one_and_two_of_them_on_a_line() -> None:
+    begin, end = KEY.split("\n")[0], KEY.split("\n")[-1]
+    only = Sweep(("private-key",))
+    assert once(f"{begin}a{begin}b{end} c\n", sweep=only) == "*" * 93 + " c\n"
+    assert once(f"{begin}{end}x{begin}{end} c\n", sweep=only) == f"{'*' * 60}x{'*' * 60} c\n"
+
+
+def test_a_token_at_the_end_of_a_very_long_line_is_whole() -> None:
+    token = "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIx" * 900 + ".abcDEF_-123"
+    for start in (10, 23_000):
+        passage = new(sweep=Sweep(("jwt",)), terminal=False)
+        data = "so " * (start // 3) + token + " end\n"
+        got = "".join(said(passage, data[at : at + 3000]) for at in range(0, len(data), 3000))
+        assert got == "so " * (start // 3) + "*" * len(token) + " end\n"
+
+
+def test_lines_above_and_below_are_known_once_a_number_is() -> None:
+    for move in ("\x1b[A", "\x1b[B\x1b[2A", "\x1b[3d\x1b[11G", "\x1b[F\x1b[10C", "\x1b[3;11H"):
+        data = f"\x1b[3;1H4111 1111 \x1b[4;11H{move}1111 1111\x1b[E"
+        got, counts = shown(FEW, [data.encode()], (80, 24))
+        assert counts == {"card": 1}, move
+        assert got.endswith(b"*********\x1b[E")
+
+
+def test_a_passage_passes_on_what_it_does_not_look_at() -> None:
+    passage = new(size=(20, 24))
+    passage.resized(40, 24)
+    assert said(passage, f"{'x' * 36}4111\r\n11111111 1111\r\n").count("*") == 0
+    assert said(passage, f"{'x' * 36}4111\r\n111111111111 \r\n").count("*") == 12
+    assert passage.person_done() == passage.closed() == []
+    with pytest.raises(AssertionError):
+        passage.decided(1, "")

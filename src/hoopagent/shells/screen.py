@@ -4,7 +4,7 @@ What is typed is not recorded: what a program echoes is among what it shows, and
 What recordings leave out is looked for as masks look for it (``hoopcore.terminal``), also where
 what the person sees is clear, so neither colours nor the way in which the text comes hide it.  What
 may become such a value waits until it is known whether it does: the recording is a quarter of a
-second behind, at the most.
+second behind, and where it looks like one already three seconds behind the last of it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from hoopcore.terminal import Finder, Flow
 
 # A prompt has no end of line; a person has read it by then.
 BEHIND = 0.25
+# What looks like a value is waited for as long as somebody who types it takes from key to key.
+BEHIND_A_VALUE = 3.0
 # What comes in that time is kept together, up to so much.
 LONGEST = 4096
 
@@ -59,8 +61,11 @@ class Screen:
         whole = self._text.rfind("\n") + 1
         if whole or len(self._text) > LONGEST:
             self._write(whole or len(self._text))
-        waits = self._text or (self._flow is not None and self._flow.waits)
-        if waits and self._timer is None:
+        if self._flow is not None and self._flow.waits_for_much:
+            self._write(len(self._text))
+            self._stop_timer()
+            self._timer = self._loop.call_later(BEHIND_A_VALUE, self._late)
+        elif self._timer is None and (self._text or (self._flow and self._flow.waits)):
             self._timer = self._loop.call_later(BEHIND, self._late)
 
     def close(self) -> None:
@@ -82,10 +87,13 @@ class Screen:
             self._text += self._flow.quiet()
         self._write(len(self._text))
 
-    def _write(self, upto: int) -> None:
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _write(self, upto: int) -> None:
+        self._stop_timer()
         text, self._text = self._text[:upto], self._text[upto:]
         if text:
             # What is no UTF-8 is the sign for that.
