@@ -46,6 +46,7 @@ class HostileWorld(SshWorld):
                     account="deploy",
                     proof='password = "file:word"',
                     key=one.host_key,
+                    output='output = "clear"',
                     more="",
                 )
                 targets.write(text)

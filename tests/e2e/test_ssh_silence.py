@@ -41,6 +41,7 @@ class SilentWorld(SshWorld):
                     account=self.sshd.account,
                     proof=f'key_file = "{self.sshd.key_file}"',
                     key=self.sshd.host_key,
+                    output='output = "clear"',
                     more="",
                 )
                 targets.write(text)
