@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import re
 
-_LONGEST = 256
-"""Characters of one sequence; of a longer one nothing is shown."""
-
 _CONTROLS = frozenset("\b\t\n\r\x0e\x0f")
-_ESCAPE = re.compile(r"\x1b([ -/]*)([0-~])", re.DOTALL)
-_CSI = re.compile(r"\x1b\[([0-?]*)([ -/]*)([@-~])")
-_BEGUN = re.compile(r"\x1b(\[[0-?]*[ -/]*|[ -/]*)")
+# What is longer is no sequence of anybody's: its beginning is left out, and the rest is text.
+_ESCAPE = re.compile(r"\x1b([ -/]{0,8})([0-~])")
+_CSI = re.compile(r"\x1b\[([0-?]{0,128})([ -/]{0,8})([@-~])")
+_BEGUN = re.compile(r"\x1b(\[[0-?]{0,128}[ -/]{0,8}|[ -/]{0,8})")
 _PAINTS = frozenset("ABCDEFGHIJKLMPSTXZ@`abdefmrsu")
 _MODES = frozenset(["4", "?1", "?5", "?6", "?7", "?25", "?47", "?1047", "?1048", "?1049"])
 _PLAIN = frozenset("78=>DEHM")
@@ -88,13 +86,11 @@ class Showable:
             if part.end() == len(data):
                 return self._keep(data, at)
             return part.end() - at  # what follows is no part of any sequence
-        if len(found[0]) <= _LONGEST and _paints(*found.groups(), csi=kind == "["):
+        if _paints(*found.groups(), csi=kind == "["):
             shown.append(found[0])
         return len(found[0])
 
     def _keep(self, data: str, at: int) -> int:
-        if len(data) - at > _LONGEST:
-            return len(data) - at
         self._rest = data[at:]
         return 0
 

@@ -221,8 +221,8 @@ def _(place: Place) -> Outcome:
     child.setwinsize(44, 88)
     child.sendline("until stty size | grep '44 88'; do :; done")
     child.expect_exact(b"p>")
-    child.sendline("echo be''gun; sleep 100")
-    child.expect_exact(b"begun")
+    child.sendline("sh -c 'echo be''gun; exec sleep 100'")
+    child.expect_exact(b"begun")  # before that, Ctrl-C would be the shell's
     child.sendintr()
     child.expect_exact(b"p>")
     found["interrupted"] = child.before

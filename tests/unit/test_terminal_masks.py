@@ -345,3 +345,22 @@ def test_a_passage_passes_on_what_it_does_not_look_at() -> None:
     assert passage.person_done() == passage.closed() == []
     with pytest.raises(AssertionError):
         passage.decided(1, "")
+
+
+# A ticket is one at the beginning of its line.
+FOUND = [values for kind, values in VALUES.items() if kind != "ticket"]
+
+
+def test_in_what_is_no_text_values_are_hidden_as_they_stand_between_controls() -> None:
+    random = Random("binary")
+    for _ in range(5 * TIMES):
+        noise = [random.randbytes(random.randint(1, 3000)) for _ in range(random.randint(2, 12))]
+        values = [random.choice(random.choice(FOUND)).encode() for _ in noise]
+        data = b"".join(
+            part + b"\n a " + value + b" \n" for part, value in zip(noise, values, strict=True)
+        )
+        cuts = sorted(random.sample(range(1, len(data)), random.randint(0, 4)))
+        pieces = [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+        out, _ = shown(SWEEPS["all"], pieces)
+        for value in values:
+            assert b"\n a " + value + b" \n" not in out

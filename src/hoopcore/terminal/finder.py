@@ -34,6 +34,7 @@ class Finder:
         self._opening = Opening(sweep.each)
         # For many lines at once, which are no cells with lengths between them.
         self.quick = Sweep(kind._replace(splits=False) for kind in (*sweep.each, _CONTROLS))
+        self.sweep = sweep
 
     def find(self, text: str) -> list[Span]:
         """What is found in this text but private keys, by characters, by start."""

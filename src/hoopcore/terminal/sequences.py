@@ -63,7 +63,8 @@ _OUTSIDE = re.compile(
     rf"|(?:\x1b\[|\x9b)(?P<csi>{_WITHIN}[@-~])"
     r"|(?P<begin>\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])"
     r"|\x1b(?P<escape>[ -/]{1,8}[0-~]|[0-OQ-WYZ\\`-~])"
-    rf"|(?P<nothing>(?:\x1b\[|\x9b){_WITHIN}|\x1b[ -/]{{0,8}}|[\s\S])"
+    r"|(?P<nothing>[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f]+"
+    rf"|(?:\x1b\[|\x9b){_WITHIN}|\x1b[ -/]{{0,8}}|[\s\S])"
 )
 # Inside a string: its end, or what breaks it off.
 _INSIDE = re.compile(
@@ -71,7 +72,7 @@ _INSIDE = re.compile(
     rf"|(?P<newline>{_NEWLINE})"
     r"|(?P<partial>(?:\r+|\x1b)\Z)"
     r"|(?P<end>\x07|\x1b\\|[\x18\x1a\x9c]|(?=\x1b))"
-    r"|(?P<nothing>[\s\S])"
+    r"|(?P<nothing>[\x00-\x06\x0e-\x17\x19\x1c-\x1f\x7f]+|[\s\S])"
 )
 _SIGNS = {sign.value: sign for sign in Sign}
 

@@ -25,6 +25,7 @@ class Output:
     ) -> None:
         self.flow = Flow(finder, columns, lines, mark)
         self._quick = finder.quick
+        self._sweep = finder.sweep
         self._columns = columns
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
 
@@ -102,6 +103,9 @@ class Output:
 
     def _lines(self, plain: bytes) -> list[tuple[int, int]]:
         """Those in whole lines without colours."""
+        bare = plain.translate(None, _NEVER_SHOWN)
+        if (len(plain) - len(bare)) * _BINARY > len(plain):
+            return self._binary(plain)
         places = list(self._quick.suspects(plain, 0, len(plain)))
         if self._columns > 0:
             places = sorted(places + self._full_lines(plain))
@@ -115,6 +119,24 @@ class Output:
                 found[-1] = (found[-1][0], max(high, found[-1][1]))
             else:
                 found.append((low, high))
+        return found
+
+    def _binary(self, data: bytes) -> list[tuple[int, int]]:
+        """Those of what is no text: lines in which a value stands once controls are left out.
+
+        What moves the cursor in it paints no value that somebody would see: nobody looks at it.
+        """
+        bare = data.translate(None, _CONTROLS)
+        ends, real = _line_ends(bare), _line_ends(data)
+        begins = np.concatenate(([0], real[:-1] + 1))
+        found: list[tuple[int, int]] = []
+        for span in self._sweep.find(bare):
+            low, high = np.searchsorted(ends, (span.start, span.stop - 1)).tolist()
+            start, stop = int(begins[low]), int(real[high]) + 1
+            if found and start <= found[-1][1]:
+                found[-1] = (found[-1][0], max(stop, found[-1][1]))
+            else:
+                found.append((start, stop))
         return found
 
     def _full_lines(self, plain: bytes) -> list[tuple[int, int]]:
@@ -133,6 +155,11 @@ class Output:
             full[np.unique(np.searchsorted(ends, beyond))] = True
         return list(zip(begins[full].tolist(), ends[full].tolist(), strict=True))
 
+
+# No program that writes for people writes these; of bytes at random every tenth is one of them.
+_NEVER_SHOWN: Final = bytes((*range(7), 0xB, 0xC, *range(0xE, 0x1B), *range(0x1C, 0x20), 0x7F))
+_BINARY: Final = 20  # so many times their number: from there on it is no text
+_CONTROLS: Final = bytes((*range(10), *range(0xB, 0x20), 0x7F))
 
 # What programs colour lines with: it takes no cell and moves nothing (grep's K wipes out what
 # stands behind the end of a line that is written for the first time: nothing).
