@@ -46,6 +46,7 @@ class Place:
     host_key: str
     folder: Path  # of one's own; what is in ``there`` is on the host
     certificate: Path | None = None
+    signed_in: Path | None = None  # a key that somebody has signed in with, without certificate
 
     @property
     def there(self) -> Path:
@@ -439,6 +440,36 @@ def _(place: Place) -> Outcome:
     return {"up": place.told(up), "down": place.told(down)}
 
 
+# --- Dropbear -------------------------------------------------------------------------------------
+
+
+def dbclient(place: Place, *words: str, stdin: bytes = b"") -> Outcome:
+    """It knows no certificates: its key has signed in over ssh itself."""
+    key = place.folder / "key.dropbear"
+    if not key.exists():
+        own = str(place.signed_in or place.key)
+        place.run(stock("dropbearconvert"), "openssh", "dropbear", own, str(key))
+    # It keeps host keys in the account's own folder, whatever HOME says: -y -y looks at none.
+    full = (stock("dbclient"), "-y", "-y", "-i", str(key), "-p", str(place.port), "-l", place.user)
+    found = place.told(place.run(*full, "127.0.0.1", *words, stdin=stdin))
+    said = bytes(found["err"]).splitlines(keepends=True)  # type: ignore[call-overload]  # bytes
+    return found | {"err": b"".join(line for line in said if b"host key" not in line)}
+
+
+@cell("dbclient", "stdout, stderr, exit status")
+def _(place: Place) -> Outcome:
+    found = dbclient(place, "echo out; echo err >&2; exit 7")
+    assert (found["out"], found["status"]) == (b"out\n", 7), found
+    return found
+
+
+@cell("dbclient", "1.6 MB in and out, end of input")
+def _(place: Place) -> Outcome:
+    found = dbclient(place, "cat; echo end >&2", stdin=DATA)
+    assert found["out"] == DATA
+    return found
+
+
 # --- libraries ------------------------------------------------------------------------------------
 
 
@@ -623,7 +654,7 @@ HEAD = """\
 
 Each line of this table is run twice by a test, straight to a real sshd and through the agent to the same one: output, words on stderr, exit status
 and every byte of what was copied are the same. Made by `python -m tests.conformance.ssh_matrix > docs/reference/ssh-clients.md`; the versions are
-Debian's: OpenSSH 9.2, rsync 3.5, git 2.39, PuTTY 0.78, Ansible 2.14.
+Debian's: OpenSSH 9.2, rsync 3.5, git 2.39, PuTTY 0.78, Dropbear 2022, Ansible 2.14.
 
 """
 TAIL = """
@@ -637,7 +668,8 @@ TAIL = """
 
 **Libraries**: a key with its certificate, as paramiko (`load_certificate`) and asyncssh have them.
 
-**dbclient** (Dropbear 2022) knows no certificates, neither from a file nor from an ssh-agent, so it cannot show one: not among the above.
+**dbclient** (Dropbear 2022) knows no certificates, neither from a file nor from an ssh-agent. Its key
+[signs in over ssh itself](../how-to/sign-in.md#with-nothing-but-ssh), once.
 
 ## What is not as without
 

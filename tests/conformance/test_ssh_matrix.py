@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncssh
 import pytest
 
 from hoopagent.keys import Keys
 from tests.conformance.ssh_matrix import CELLS, Cell, Place, page
 from tests.e2e.ssh_world import SshWorld, options, told
+from tests.e2e.test_ssh_sign_in import in_by
 from tests.e2e.world import Person
 from tests.worlds import signed_in, started
 
@@ -24,7 +26,16 @@ def ana() -> Iterator[Person]:
         ana = signed_in(world, "ana")
         ana.hoop("request", "web-ca", "--reason", "a test of SSH", "--for", "1h")
         options(ana)
+        key = plain_key(ana)
+        key.touch(mode=0o600)
+        key.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
+        in_by(ana, key, f"{ana.name}+web-ca")
         yield ana
+
+
+def plain_key(ana: Person) -> Path:
+    """A key of hers that needs no certificate."""
+    return ana.world.folder / ana.name / "plain-key"
 
 
 def direct(ana: Person, folder: Path) -> Place:
@@ -44,6 +55,7 @@ def gate(ana: Person, folder: Path) -> Place:
         host.export_public_key().decode().strip(),
         folder,
         ana.world.folder / ana.name / "ssh-key-cert.pub",
+        plain_key(ana),
     )
 
 
