@@ -9,8 +9,8 @@ from random import Random
 import pytest
 
 from hoopcore.detectors import KINDS, Sweep
-from hoopcore.passage import Masked, ToPerson, ToTarget
-from hoopcore.terminal import Finder, Flow, Masks, masks
+from hoopcore.passage import Masked, Plain, ToPerson, ToTarget
+from hoopcore.terminal import Finder, Flow, Masks, WordsMasked, masks
 from hoopcore.terminal.row import LONGEST
 from tests.unit.terminal_texts import KEY, MOVES, OWN, SWEEPS, UNSEEN, VALUES, shown, text
 
@@ -364,3 +364,22 @@ def test_in_what_is_no_text_values_are_hidden_as_they_stand_between_controls() -
         out, _ = shown(SWEEPS["all"], pieces)
         for value in values:
             assert b"\n a " + value + b" \n" not in out
+
+
+def test_beside_files_what_comes_on_stderr_is_masked_and_the_files_are_not() -> None:
+    made = masks(SWEEPS["all"])
+    assert made is not None
+    both = WordsMasked(Plain(), made)
+    card = VALUES["card"][0].encode()
+    assert both.from_target(b"of a file: " + card, stderr=False) == [
+        ToPerson(b"of a file: " + card)
+    ]
+    assert both.patience is None
+    said = both.from_target(b"no such file: " + card[:9], stderr=True)
+    assert both.patience is not None
+    said += both.from_target(card[9:] + b"\n", stderr=True) + both.target_done()
+    words = b"".join(one.data for one in said if isinstance(one, ToPerson))
+    assert words.startswith(b"no such file: ***")
+    assert card not in words
+    assert Masked({"card": 1}) in said
+    assert all(one.stderr for one in said if isinstance(one, ToPerson))

@@ -44,7 +44,7 @@ from hoopcore.protocols.sftp import Sftp
 from hoopcore.recording import EndCause, File, Finished
 from hoopcore.recording.redaction import NOTHING, redact
 from hoopcore.statement import Reading
-from hoopcore.terminal import Masks, clear_command, masks
+from hoopcore.terminal import Masks, WordsMasked, clear_command, masks
 
 # Seconds after which the end of what a target says is told without an exit status.
 _ALONE = 1.0
@@ -52,19 +52,24 @@ _ALONE = 1.0
 
 def passage_for(live: ShellLive, asked: Asked, reading: Reading) -> Passage:
     """Who reads what goes through a channel that is this."""
-    if asked.kind == "subsystem":  # no other one is let
-        return Sftp(FileRules(lambda: live.judge.in_force))
-    transfer = transfer_passage(live, asked, reading)
-    if transfer is not None:
-        return transfer
-    section = live.prepared.section
+    section, files = live.prepared.section, _files(live, asked, reading)
     clear = asked.kind == "exec" and not asked.terminal
     if section.output == "clear" or (
         clear and clear_command(asked.text, reading, section.clear_output)
     ):
-        return Plain()
+        return files or Plain()
     columns, lines = asked.size
-    return masks(live.sweep, terminal=asked.terminal, columns=columns, lines=lines) or Plain()
+    masked = masks(live.sweep, terminal=asked.terminal, columns=columns, lines=lines)
+    if files is not None:
+        return files if masked is None else WordsMasked(files, masked)
+    return masked or Plain()
+
+
+def _files(live: ShellLive, asked: Asked, reading: Reading) -> Passage | None:
+    """Who reads the files that go through; None where it is no channel for them."""
+    if asked.kind == "subsystem":  # no other one is let
+        return Sftp(FileRules(lambda: live.judge.in_force))
+    return transfer_passage(live, asked, reading)
 
 
 class Person(Protocol):
