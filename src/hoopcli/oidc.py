@@ -39,6 +39,7 @@ __all__ = ["LARGEST", "ProviderAway", "ProviderRefused", "connect"]
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 INTERVAL = 5.0  # RFC 8628 3.2: where the provider does not say
+SOONEST = 0.2  # seconds between two polls, whatever a provider says
 LONGEST_INTERVAL = 60.0
 LONGEST_CODE = 3600.0  # seconds; nobody waits longer, whatever the provider says
 
@@ -122,7 +123,9 @@ def begin(
             complete_uri=page_of(told["verification_uri_complete"])
             if told.get("verification_uri_complete")
             else "",
-            interval=min(max(number_of(told.get("interval") or INTERVAL), 1.0), LONGEST_INTERVAL),
+            interval=min(
+                max(number_of(told.get("interval") or INTERVAL), SOONEST), LONGEST_INTERVAL
+            ),
             lasts=min(number_of(told["expires_in"]), LONGEST_CODE),
         )
     except (KeyError, ValueError, TypeError) as problem:

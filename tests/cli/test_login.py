@@ -29,7 +29,7 @@ PEOPLE = {
 
 @pytest.fixture
 def provider() -> Iterator[DemoProvider]:
-    with running(Memory(dict(PEOPLE), interval=1)) as provider:
+    with running(Memory(dict(PEOPLE), interval=0.2)) as provider:
         yield provider
 
 

@@ -21,7 +21,7 @@ PEOPLE = {"ana": Person("ana", "ana@shop.example", ("engineering",))}
 
 @pytest.fixture
 def provider() -> Iterator[DemoProvider]:
-    with running(Memory(dict(PEOPLE), interval=1)) as provider:
+    with running(Memory(dict(PEOPLE), interval=0.2)) as provider:
         yield provider
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.ssh_world import NAMES, SshWorld, ssh
+from tests.e2e.ssh_world import SshWorld, ssh
 from tests.e2e.test_ssh_targets import recorded, waiting
 from tests.e2e.world import Person
 from tests.worlds import signed_in, started
@@ -60,7 +60,7 @@ def ben(world: BudgetWorld) -> Person:
 @pytest.fixture(scope="module")
 def ana(world: BudgetWorld) -> Person:
     person = signed_in(world, "ana")
-    for name in NAMES:
+    for name in ("web-1", "web-ca"):
         person.hoop("request", name, "--reason", "a test of budgets", "--for", "1h")
     return person
 

@@ -116,7 +116,7 @@ class Memory:
     """All that the provider knows."""
 
     people: dict[str, Person]
-    interval: float = 1.0  # seconds between polls; short, since nobody likes to watch a demo wait
+    interval: float = 0.2  # seconds between polls; short, since nobody likes to watch a demo wait
     code_life: float = 600.0
     codes: dict[str, DeviceCode] = field(default_factory=dict)  # by device code
     refresh_tokens: dict[str, RefreshToken] = field(default_factory=dict)
@@ -288,7 +288,7 @@ class _DeviceAuthorization(DeviceAuthorizationEndpoint):  # type: ignore[misc]  
 
     def create_endpoint_response(self, request: Any) -> Any:
         self.EXPIRES_IN = int(self.server.memory.code_life)
-        self.INTERVAL = int(self.server.memory.interval)
+        self.INTERVAL = self.server.memory.interval
         return super().create_endpoint_response(request)
 
     def get_verification_uri(self) -> str:

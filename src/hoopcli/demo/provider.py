@@ -283,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="hoopcli.demo.provider", description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--interval", type=float, default=1.0, help="seconds between polls")
+    parser.add_argument("--interval", type=float, default=0.2, help="seconds between polls")
     parser.add_argument("--parent-pid", type=int, help="end when this process is gone")
     chosen = parser.parse_args(arguments)
     memory = Memory(people_of(chosen.folder), interval=chosen.interval)
