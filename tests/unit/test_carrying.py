@@ -78,6 +78,9 @@ class Channel:
     def abort(self) -> None:
         self.told.append("abort")
 
+    def send_signal(self, name: str) -> None:
+        self.told.append(name)
+
 
 class Somebody:
     """The person's end, whose statements are judged when the test says so."""
@@ -224,3 +227,15 @@ def test_a_passage_has_the_person_wait() -> None:
     assert not person.channel.reading
     carried.from_person(b"go")
     assert person.channel.reading
+
+
+def test_a_signal_in_answer_to_what_was_shown_before_the_channel_is_there_arrives() -> None:
+    async def play() -> None:
+        person, carried, target, _ = made(lambda text: False)
+        TargetChannel(carried).data_received(b"endless", None)
+        assert person.channel.told == [b"endless"]
+        carried.to_target("send_signal", "INT")
+        carried.begin(target)
+        assert target.told == ["INT"]
+
+    asyncio.run(play())

@@ -48,6 +48,7 @@ from hoopcore.terminal import Masks, WordsMasked, clear_command, masks
 
 # Seconds after which the end of what a target says is told without an exit status.
 _ALONE = 1.0
+_MOST_CALLS = 64
 
 
 def passage_for(live: ShellLive, asked: Asked, reading: Reading) -> Passage:
@@ -140,6 +141,7 @@ class Carried:
         self._plain = type(passage) is Plain
         self._screen = screen
         self._target: Any = None
+        self._calls: list[tuple[str, tuple[Any, ...]]] = []  # of its channel, for later
         self._kept: deque[bytes | None] = deque()  # of the person, for later; None is its end
         self._asking = False
         self._timer: asyncio.TimerHandle | None = None
@@ -151,6 +153,9 @@ class Carried:
         """The target has opened its end: what was kept goes there."""
         self._target = target
         self.of_target.of(target)
+        calls, self._calls = self._calls, []
+        for do, arguments in calls:
+            self.to_target(do, *arguments)
         self._go_on()
 
     # --- the person's side ------------------------------------------------------------------------
@@ -185,10 +190,14 @@ class Carried:
             self._pass_on(self._kept.popleft())
 
     def to_target(self, do: str, *arguments: Any) -> None:
-        """Nothing, where there is no channel there, or it has gone meanwhile."""
-        if self._target is not None:
-            with contextlib.suppress(OSError):
-                getattr(self._target, do)(*arguments)
+        """Once there is a channel there; nothing where it has gone meanwhile."""
+        if self._target is None:
+            # What it shows may be here before it is: and then an answer to that, too.
+            if not self._over and len(self._calls) < _MOST_CALLS:
+                self._calls.append((do, arguments))
+            return
+        with contextlib.suppress(OSError):
+            getattr(self._target, do)(*arguments)
 
     def resized(self, *size: int) -> None:
         """The person's terminal has that size from here on."""
